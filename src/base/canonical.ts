@@ -19,9 +19,13 @@ export type Canonical =
   | readonly Canonical[]
   | { readonly [key: string]: Canonical };
 
-/** Throws `malformed` for a float, an unsafe integer, `undefined` or a non-plain object. */
+/**
+ * Throws `malformed` for a float, an unsafe integer, a bigint, `undefined`, a lone surrogate or anything but
+ * plain objects, arrays and Uint8Array; `too-deep` for deep or circular values.
+ */
 export function encodeCanonical(value: unknown): Uint8Array {
   try {
+    checkValue(value);
     const bytes = encode(value);
     checkStructure(bytes);
     return bytes;
@@ -55,6 +59,32 @@ export function decodeCanonical(bytes: Uint8Array, bytesMax: number): Canonical 
     );
   }
   return value;
+}
+
+/** Refuses what the encoder would quietly turn into something else: two values must never share an encoding. */
+function checkValue(root: unknown): void {
+  const pending = [{ value: root, depth: 0 }];
+  for (let item = pending.pop(); item !== undefined; item = pending.pop()) {
+    const { value, depth } = item;
+    if (typeof value === "bigint" || (typeof value === "string" && !value.isWellFormed())) {
+      throw new BridgeError("malformed", "a bigint or a lone surrogate has no canonical encoding");
+    }
+    if (typeof value !== "object" || value === null || value instanceof Uint8Array) continue;
+    if (depth >= CBOR_DEPTH_MAX) {
+      throw new BridgeError("too-deep", `nested deeper than ${CBOR_DEPTH_MAX} levels`);
+    }
+    for (const child of childrenOf(value)) pending.push({ value: child, depth: depth + 1 });
+  }
+}
+
+/** Elements, or keys and values. */
+function childrenOf(container: object): readonly unknown[] {
+  if (Array.isArray(container)) return container;
+  const prototype: unknown = Object.getPrototypeOf(container);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new BridgeError("malformed", "only plain objects have a canonical encoding");
+  }
+  return Object.entries(container).flat();
 }
 
 /** One pass without recursion over the item heads: bounds, depth, and the excluded major types. */
@@ -109,7 +139,10 @@ function readHead(
   }
   let value = 0;
   for (let i = 1; i <= width; i += 1) value = value * 256 + (bytes[offset + i] ?? 0);
-  if (!Number.isSafeInteger(value))
+  if (value < (width === 1 ? 24 : 256 ** (width / 2)))
+    throw new BridgeError("not-canonical", "an integer or a length has a shorter encoding");
+  // Major type 1 stands for -1 - value, which must be safe too: the decoder would answer with a bigint.
+  if (!Number.isSafeInteger(major === 1 ? -1 - value : value))
     throw new BridgeError("malformed", "an integer is out of range");
   return { major, value, next: offset + 1 + width };
 }

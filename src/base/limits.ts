@@ -10,3 +10,84 @@ export const HOUR_MS = 60 * MINUTE_MS;
 export const CBOR_DEPTH_MAX = 32; // DESIGN section 4; our deepest record has 6 levels
 export const NAME_BYTES_MAX = 64; // DESIGN section 4; fits every cloud's tag value
 export const LOG_FIELD_CHARS_MAX = 512; // a line stays readable; causes are short by construction
+
+// Network
+export const RECORD_BYTES_MAX = 8 * KIB; // the largest record, a card with 32 offers, has about 6 KiB
+export const ANSWER_BYTES_MAX = MIB; // one answer on a stream; sync splits what is larger
+export const ERROR_TEXT_CHARS_MAX = 200; // a refusal's text on the wire
+export const REQUEST_MS_MAX = 30 * SECOND_MS; // serving one request; the slowest is a share (3 ms of CPU)
+export const STREAMS_PER_PROTOCOL_MAX = 64; // per connection and protocol; a provider asks in parallel per grant
+export const CONNECTIONS_MAX = 512; // members times providers times requesters of a mid-sized coalition
+export const INBOUND_CONNECTIONS_PER_SECOND_MAX = 100; // libp2p's default of 5 refuses hosts behind one address
+export const RATE_PEERS_MAX = 4096; // buckets kept; the least recently seen peer is forgotten
+export const PEER_REQUESTS_PER_SECOND = 200; // 10 grants/s ask for shares, votes and puts, with room to spare
+export const PEER_REQUESTS_BURST = 1000;
+export const GOSSIP_BYTES_PER_SECOND = 2 * MIB; // 2,000 records/s of 1 KiB from one peer
+export const GOSSIP_BYTES_BURST = 16 * MIB; // a member relays everybody's records after a partition
+export const STRIKES_PER_SECOND = 0.1; // records no honest peer sends: one bad build gets 10 s per strike
+export const STRIKES_BURST = 20;
+export const BAR_MS = MINUTE_MS; // long enough to end a flood, short enough to survive a false alarm
+export const REDIAL_MS = 250; // first wait before a bootstrap peer is dialled again
+export const REDIAL_MS_MAX = 15 * SECOND_MS;
+export const PUT_MS = 5 * SECOND_MS; // one record to one member, including a new connection
+export const SYNC_INTERVAL_MS = 10 * SECOND_MS; // how long a lost gossip message can go unnoticed
+export const SYNC_SOON_MS = 200; // a record came before what it depends on
+export const SYNC_REQUEST_MS = 15 * SECOND_MS;
+export const SYNC_REQUEST_BYTES_MAX = 32 * KIB;
+export const SYNC_IDS_MAX = 16_384; // 512 KiB of ids in one answer
+export const SYNC_FETCH_IDS_MAX = 1024; // 32 KiB of ids in one request
+export const SYNC_RECORDS_BYTES_MAX = 768 * KIB; // records in one answer, below ANSWER_BYTES_MAX
+export const SWEEP_INTERVAL_MS = 15 * SECOND_MS; // lapsed records go; they are refused on arrival anyway
+
+// Coalition
+export const COMMITTEE_MEMBERS_MAX = 15; // every member signs with every other; larger committees need another protocol
+export const COALITION_FILE_BYTES_MAX = 256 * KIB; // 15 members with 8 addresses each and 128 references
+export const ENDORSEMENT_MS_MAX = 24 * HOUR_MS; // DESIGN section 5: a stolen boot key is useless after a day
+export const REQUEST_BYTES_MAX = 1792; // one zipnet slot of 2,048 less header, token and MACs for 7 servers
+export const ENVELOPE_BYTES = 1184; // every sealed envelope; what a slot has left beside the largest public request
+export const CARD_OFFERS_MAX = 24; // 24 offers of about 250 bytes fill a record
+export const ATTEMPTS_MAX = 3; // DESIGN section 6.2
+export const LOG_ENTRIES_MAX = 8192; // a week of entries every 120 s is 5,040
+export const CARD_TICKS_AHEAD_MAX = 5; // how far a card's tick may run ahead of ours
+export const PROVIDERS_MAX = 1024; // cards a node keeps
+export const PROVIDERS_PER_OPERATOR_MAX = 64;
+export const REQUEST_RECORDS_MAX = 50_000; // open and recent requests a node keeps, about 90 MB
+export const GRANT_RECORDS_MAX = 100_000; // grants, admissions or refusals that have not lapsed, on one node
+export const ANSWERS_PER_PROVIDER_MAX = 50_000; // admissions, or refusals, that have not lapsed
+export const LOG_RECORDS_MAX = 500_000;
+export const LOGS_PER_PROVIDER_MAX = 250_000; // 512 grants of a day at one entry every 120 s
+
+// Configuration
+export const CONFIG_BYTES_MAX = 256 * KIB; // a full file has about 3 KiB; a larger one is the wrong file
+export const CONFIG_DEPTH_MAX = 8; // our keys have three levels; also bounds every recursion over a file
+export const CONFIG_PROBLEMS_MAX = 64; // one report fills a screen or two; the rest is counted
+export const CONFIG_QUOTE_CHARS_MAX = 60; // how much of a wrong value or key a report repeats
+export const CONFIG_TEXT_CHARS_MAX = 4096; // PATH_MAX, the longest text any key can hold
+export const CONFIG_LIST_MAX = 16; // addresses of one node; libp2p signs each into its peer record
+export const SECRET_BYTES_MAX = 16 * KIB; // a key share has under 1 KiB, a cloud credential file about 3 KiB
+export const BACKENDS_MAX = 16; // one account or set of hosts each
+export const MACHINES_MAX = 1000; // per backend; a listing of them stays one page in every cloud
+export const GRANTS_MAX = 1000; // one watcher each in one process
+export const GRANT_LIFE_MAX_MS = 168 * HOUR_MS; // the longest duration class
+export const SETTING_INTERVAL_MIN_MS = SECOND_MS; // a timer of ours that runs more often is a busy loop
+export const SETTING_INTERVAL_MAX_MS = 24 * HOUR_MS; // below the 24.8 days a runtime timer can hold
+export const CPU_MILLICORES_MAX = 1_024_000; // the bounds of a Shape in the Compute module
+export const RAM_MIB_MAX = 16_777_216;
+export const STORAGE_GIB_MAX = 65_536;
+export const MEMBER_INDEX_MAX = 255; // a share's index is one byte; committees have 3 to 7
+export const MONEY_MICROS_MAX = 1e15; // a billion of the currency; a sum of nine still is a safe integer
+
+// Committee
+export const RECENT_CARDS_MAX = 16; // cards change with every grant; a proposal may be some changes behind
+export const NONCES_HELD_MAX = 4096; // unused FROST nonces in memory, 10 s worth at 10 grants/s with every retry
+export const COMMITTEE_REQUEST_BYTES_MAX = 4 * KIB; // a grant and 15 commitments
+export const COMMITTEE_REQUEST_MS = 2 * SECOND_MS; // after this a member counts as silent for this session
+export const PROPOSALS_AT_ONCE_MAX = 64; // signing sessions one proposer drives side by side
+export const GRANT_TIME_SLACK_MS = 30 * SECOND_MS; // members' clocks may differ by this much
+
+// zipnet
+export const DIRECT_MS = 10 * SECOND_MS; // one message to one member, including the first connection
+export const SHARE_REQUEST_BYTES_MAX = 4 * KIB; // a grant and an admission record
+export const SHARE_MS = 5 * SECOND_MS; // one share from one member, including a new connection
+export const GATHER_RETRY_MS = 50; // a member that lacks the request usually has it a moment later
+export const GATHER_RETRY_MS_MAX = 5 * SECOND_MS;

@@ -87,7 +87,7 @@ function redact(fields: LogFields): Record<string, string | number | boolean | n
 
 function redactValue(value: LogValue): string | number | boolean | null {
   if (value === null || typeof value === "number" || typeof value === "boolean") return value;
-  if (typeof value === "string") return value.slice(0, LOG_FIELD_CHARS_MAX);
+  if (typeof value === "string") return bounded(value);
   if (value instanceof Secret) return value.toString();
   if (value instanceof Uint8Array) return `#${correlate(value)}`;
   return "[object]";
@@ -95,23 +95,34 @@ function redactValue(value: LogValue): string | number | boolean | null {
 
 function describeError(error: unknown): Record<string, string> {
   if (error instanceof BridgeError) {
-    const cause = error.cause instanceof Error ? { cause: error.cause.message } : {};
     return {
       code: error.code,
-      error: error.message,
-      ...(error.fix ? { fix: error.fix } : {}),
-      ...cause,
+      error: bounded(error.message),
+      ...(error.fix ? { fix: bounded(error.fix) } : {}),
+      ...(error.cause instanceof Error ? { cause: bounded(error.cause.message) } : {}),
     };
   }
-  if (error instanceof Error) return { code: "invariant", error: error.message };
-  return { code: "invariant", error: String(error) };
+  return {
+    code: "invariant",
+    error: error instanceof Error ? bounded(error.message) : String(redactValue(error)),
+  };
+}
+
+function bounded(text: string): string {
+  return text.slice(0, LOG_FIELD_CHARS_MAX);
+}
+
+/** White space would split a field; a control character from a peer could steer the operator's terminal. */
+function quoted(text: string): string {
+  if (!/[\s\p{C}]/u.test(text)) return text;
+  return JSON.stringify(text).replace(
+    /\p{C}/gu,
+    (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`,
+  );
 }
 
 function renderText(fields: Record<string, string | number | boolean | null>): string {
   return Object.entries(fields)
-    .map(
-      ([key, value]) =>
-        ` ${key}=${typeof value === "string" && /\s/.test(value) ? JSON.stringify(value) : value}`,
-    )
+    .map(([key, value]) => ` ${key}=${typeof value === "string" ? quoted(value) : value}`)
     .join("");
 }

@@ -33,6 +33,7 @@ export class Shutdown {
     this.#controller.abort();
     const failed: string[] = [];
     for (const stage of this.#stages.reverse()) {
+      const deadline = new AbortController(); // a timer left running would hold the process open
       const ok = await Promise.race([
         Promise.resolve()
           .then(() => stage.stop())
@@ -41,8 +42,9 @@ export class Shutdown {
             log?.warn("shutdown-stage-failed", { stage: stage.name, error });
             return false;
           }),
-        this.#clock.sleep(stageMaxMs).then(() => false),
+        this.#clock.sleep(stageMaxMs, deadline.signal).then(() => false),
       ]);
+      deadline.abort();
       if (!ok) failed.push(stage.name);
     }
     return failed;

@@ -1,0 +1,23 @@
+/** Small tools for waiting on several things at once. */
+
+/** True as soon as `need` promises are fulfilled, false when that has become impossible. Never rejects. */
+export async function atLeast(need: number, promises: readonly Promise<unknown>[]): Promise<boolean> {
+  if (need <= 0) return true;
+  if (promises.length < need) return false;
+  return await new Promise((resolve) => {
+    let fulfilled = 0;
+    let open = promises.length;
+    const settle = (ok: boolean): void => {
+      open -= 1;
+      if (ok) fulfilled += 1;
+      if (fulfilled === need) resolve(true);
+      else if (fulfilled + open < need) resolve(false);
+    };
+    for (const promise of promises) {
+      promise.then(
+        () => settle(true),
+        () => settle(false),
+      );
+    }
+  });
+}

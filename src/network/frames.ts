@@ -1,0 +1,62 @@
+/** One request and one answer per stream, length-prefixed. An answer is 0 ‖ body, or 1 ‖ {code, message}. */
+import type { Stream } from "@libp2p/interface";
+import { lpStream } from "@libp2p/utils";
+import { concat } from "../base/bytes.ts";
+import { decodeCanonical, encodeCanonical } from "../base/canonical.ts";
+import { BridgeError, ERROR_CODES, type ErrorCode } from "../base/errors.ts";
+import { ANSWER_BYTES_MAX, ERROR_TEXT_CHARS_MAX } from "../base/limits.ts";
+
+const OK = new Uint8Array([0]);
+const FAILED = new Uint8Array([1]);
+
+/** Codes a peer may answer with; anything else becomes `refused-by-peer`. */
+const REMOTE_CODES = new Set<string>([
+  ...ERROR_CODES.record,
+  ...ERROR_CODES.committee,
+  ...ERROR_CODES.encoding,
+  "rate-limited",
+]);
+
+export async function exchange(
+  stream: Stream,
+  body: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const frames = lpStream(stream, { maxDataLength: ANSWER_BYTES_MAX });
+  await frames.write(body, { signal });
+  const answer = (await frames.read({ signal })).subarray();
+  await stream.close({ signal });
+  if (answer[0] === 0) return answer.subarray(1);
+  throw remoteError(answer.subarray(1));
+}
+
+export async function answer(
+  stream: Stream,
+  requestBytesMax: number,
+  signal: AbortSignal,
+  respond: (body: Uint8Array) => Promise<Uint8Array> | Uint8Array,
+): Promise<void> {
+  const frames = lpStream(stream, { maxDataLength: requestBytesMax });
+  const body = (await frames.read({ signal })).subarray();
+  let reply: Uint8Array;
+  try {
+    reply = concat(OK, await respond(body));
+  } catch (error) {
+    if (!(error instanceof BridgeError)) throw error;
+    const message = error.message.slice(0, ERROR_TEXT_CHARS_MAX);
+    reply = concat(FAILED, encodeCanonical({ code: error.code, message }));
+  }
+  await frames.write(reply, { signal });
+  await stream.close({ signal });
+}
+
+function remoteError(bytes: Uint8Array): BridgeError {
+  const value = decodeCanonical(bytes, 4 * ERROR_TEXT_CHARS_MAX + 256);
+  const { code, message } = (value ?? {}) as { code?: unknown; message?: unknown };
+  const text =
+    typeof message === "string" ? message.slice(0, ERROR_TEXT_CHARS_MAX) : "no reason given";
+  if (typeof code === "string" && REMOTE_CODES.has(code)) {
+    return new BridgeError(code as ErrorCode, `the peer answered: ${text}`);
+  }
+  return new BridgeError("refused-by-peer", `the peer answered ${String(code)}: ${text}`);
+}

@@ -1,0 +1,186 @@
+/**
+ * The libp2p node behind the Transport: TCP, noise, yamux, identify, gossipsub (facts in the folder's README).
+ * Gossip messages are unsigned: every record carries its own signature, and the message id is the record's hash.
+ */
+import { gossipsub, StrictNoSign, TopicValidatorResult } from "@libp2p/gossipsub";
+import { identify } from "@libp2p/identify";
+import type { PeerId, Stream } from "@libp2p/interface";
+import { noise } from "@libp2p/noise";
+import { asCrypto, defaultCrypto } from "@libp2p/noise/crypto";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import { createLibp2p } from "libp2p";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { BridgeError } from "../base/errors.ts";
+import { sha256 } from "../base/hash.ts";
+import * as limits from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
+import { keepDialled } from "./dial.ts";
+import { answer, exchange } from "./frames.ts";
+import { libp2pKey, peerIdOf, peerKeyOf } from "./identity.ts";
+import { rateLimit } from "./rate.ts";
+import type {
+  GossipVerdict,
+  PeerKey,
+  RequestHandler,
+  RequestOptions,
+  Transport,
+} from "./transport.ts";
+
+export interface NodeOptions {
+  /** ed25519 seed of the boot key. */
+  readonly seed: Uint8Array;
+  readonly listen: readonly string[];
+  /** Addresses to tell peers instead of the listening ones, for a host behind NAT. */
+  readonly announce: readonly string[];
+  /** Full multiaddrs (ending in /p2p/…) that are dialled and redialled for as long as the node lives. */
+  readonly bootstrap: readonly string[];
+  readonly topic: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export interface Node extends Transport {
+  /** Where peers can reach this node, as full multiaddrs. */
+  addresses(): readonly string[];
+  /** Bars the peer for a while and drops its connections. */
+  bar(peer: PeerKey): void;
+  stop(): Promise<void>;
+}
+
+const VERDICTS: Record<GossipVerdict, TopicValidatorResult> = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+};
+
+/** Bun's node:crypto lacks ChaCha20-Poly1305, which noise's default crypto wants above 1,200 bytes. */
+const noiseCrypto = {
+  ...defaultCrypto,
+  chaCha20Poly1305Encrypt: asCrypto.chaCha20Poly1305Encrypt,
+  chaCha20Poly1305Decrypt: asCrypto.chaCha20Poly1305Decrypt,
+};
+
+async function startLibp2p(options: NodeOptions, isBarred: (peer: PeerId) => boolean) {
+  return await createLibp2p({
+    privateKey: await libp2pKey(options.seed),
+    addresses: { listen: [...options.listen], announce: [...options.announce] },
+    transports: [tcp()],
+    connectionEncrypters: [noise({ crypto: noiseCrypto })],
+    streamMuxers: [yamux()],
+    connectionManager: {
+      maxConnections: limits.CONNECTIONS_MAX,
+      inboundConnectionThreshold: limits.INBOUND_CONNECTIONS_PER_SECOND_MAX,
+    },
+    connectionGater: {
+      denyInboundEncryptedConnection: isBarred,
+      denyDialMultiaddr: () => false, // the default refuses private addresses
+    },
+    services: {
+      identify: identify(),
+      gossip: gossipsub({
+        globalSignaturePolicy: StrictNoSign,
+        msgIdFn: (message) => sha256(message.data),
+        allowPublishToZeroTopicPeers: true,
+        maxInboundDataLength: limits.RECORD_BYTES_MAX + 1024,
+        fallbackToFloodsub: false,
+      }),
+    },
+  });
+}
+
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const { log, topic, clock = systemClock } = options;
+  const barredUntilMs = new Map<PeerKey, number>();
+  const requests = rateLimit(limits.PEER_REQUESTS_PER_SECOND, limits.PEER_REQUESTS_BURST, clock);
+  const isBarred = (peerId: PeerId): boolean =>
+    peerId.type === "Ed25519" && (barredUntilMs.get(peerKeyOf(peerId)) ?? 0) > clock.monotonicMs();
+
+  const libp2p = await startLibp2p(options, isBarred);
+  const gossip = libp2p.services.gossip;
+  gossip.subscribe(topic);
+  const stopDialling = keepDialled(libp2p, options.bootstrap, clock, log);
+
+  return {
+    self: peerKeyOf(libp2p.peerId),
+    addresses: () => libp2p.getMultiaddrs().map(String),
+    peers: () =>
+      libp2p
+        .getPeers()
+        .filter((peer) => peer.type === "Ed25519")
+        .map(peerKeyOf),
+    request: (peer, protocol, body, how) => request(peer, protocol, body, how),
+    handle,
+    gossip: (bytes) =>
+      void gossip
+        .publish(topic, bytes)
+        .catch((error: unknown) => log.debug("gossip-failed", { error })),
+    onGossip(handler) {
+      gossip.topicValidators.set(
+        topic,
+        (peerId, message) =>
+          VERDICTS[peerId.type === "Ed25519" ? handler(peerKeyOf(peerId), message.data) : "reject"],
+      );
+    },
+    onPeer(listener) {
+      libp2p.addEventListener("peer:identify", (event) => {
+        if (event.detail.peerId.type === "Ed25519") listener(peerKeyOf(event.detail.peerId));
+      });
+    },
+    bar(peer) {
+      barredUntilMs.set(peer, clock.monotonicMs() + limits.BAR_MS);
+      void libp2p.hangUp(peerIdOf(peer)).catch(() => {});
+    },
+    async stop() {
+      stopDialling();
+      await libp2p.stop();
+    },
+  };
+
+  async function request(
+    peer: PeerKey,
+    protocol: string,
+    body: Uint8Array,
+    { timeoutMs, signal }: RequestOptions,
+  ): Promise<Uint8Array> {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const either = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+    let stream: Stream | undefined;
+    try {
+      stream = await libp2p.dialProtocol(peerIdOf(peer), protocol, { signal: either });
+      return await exchange(stream, body, either);
+    } catch (cause) {
+      stream?.abort(new Error("request failed"));
+      if (cause instanceof BridgeError) throw cause;
+      if (timeout.aborted)
+        throw new BridgeError("timeout", `no answer within ${timeoutMs} ms`, {
+          cause,
+          retry: "later",
+        });
+      throw new BridgeError("unreachable", "the peer cannot be reached", { cause, retry: "later" });
+    }
+  }
+
+  function handle(protocol: string, requestBytesMax: number, handler: RequestHandler): void {
+    const serve = async (stream: Stream, peerId: PeerId): Promise<void> => {
+      const peer = peerKeyOf(peerId);
+      const signal = AbortSignal.timeout(limits.REQUEST_MS_MAX);
+      try {
+        await answer(stream, requestBytesMax, signal, (body) => {
+          if (!requests.take(peer, 1))
+            throw new BridgeError("rate-limited", "too many requests", { retry: "later" });
+          return handler(peer, body);
+        });
+      } catch (error) {
+        stream.abort(error instanceof Error ? error : new Error("failed"));
+        log.debug("request-not-served", { protocol, error });
+      }
+    };
+    void libp2p
+      .handle(protocol, (stream, connection) => void serve(stream, connection.remotePeer), {
+        maxInboundStreams: limits.STREAMS_PER_PROTOCOL_MAX,
+        maxOutboundStreams: limits.STREAMS_PER_PROTOCOL_MAX,
+      })
+      .catch((error: unknown) => log.error("protocol-not-registered", { protocol, error }));
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * One node's view of the network: its collections, kept equal to its peers' by gossip (a wake-up) and sync (the
+ * truth), and guarded against peers that flood or forge. Everything above sees only this.
+ */
+import { atLeast } from "../base/async.ts";
+import { type Clock, jitter } from "../base/clock.ts";
+import { BridgeError, hasCode } from "../base/errors.ts";
+import {
+  GOSSIP_BYTES_BURST,
+  GOSSIP_BYTES_PER_SECOND,
+  PUT_MS,
+  RECORD_BYTES_MAX,
+  STRIKES_BURST,
+  STRIKES_PER_SECOND,
+  SWEEP_INTERVAL_MS,
+  SYNC_INTERVAL_MS,
+  SYNC_SOON_MS,
+} from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
+import { rateLimit } from "./rate.ts";
+import { encodeRecord, type SignedRecord } from "./record.ts";
+import type { RecordStore } from "./store.ts";
+import { type PullResult, pull, serveSync } from "./sync.ts";
+import type { GossipVerdict, PeerKey, Transport } from "./transport.ts";
+
+export const PUT_PROTOCOL = "/compute-bridge/put/1";
+
+export interface Replica {
+  readonly transport: Transport;
+  readonly store: RecordStore;
+  /** Stores the record here and tells the peers. Throws why our own store refuses it. */
+  publish(record: SignedRecord): void;
+  /**
+   * Publishes and waits until at least `need` of the named peers have it (a peer that already has it, or a newer
+   * one, counts). Throws `timeout` with the last refusal as cause.
+   */
+  confirm(
+    record: SignedRecord,
+    peers: readonly PeerKey[],
+    need: number,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Pulls from one peer now. */
+  pullFrom(peer: PeerKey, signal: AbortSignal): Promise<PullResult>;
+  /** Resolves once pulls from `need` of the named peers have completed since the call. */
+  converged(peers: readonly PeerKey[], need: number, signal: AbortSignal): Promise<void>;
+  /** What peers sent and this node refused, by code. */
+  readonly refusals: ReadonlyMap<string, number>;
+  stop(): void;
+}
+
+export interface ReplicaOptions {
+  readonly transport: Transport;
+  readonly store: RecordStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Bars a peer that keeps sending what cannot be honest. */
+  readonly bar: (peer: PeerKey) => void;
+}
+
+/** Refusals an honest peer can cause: its view is older or newer than ours. */
+const HONEST = [
+  "superseded",
+  "stale-epoch",
+  "expired",
+  "over-quota",
+  "lacks-context",
+  "not-granted",
+] as const;
+
+export function startReplica(options: ReplicaOptions): Replica {
+  const { transport, store, clock, log } = options;
+  const controller = new AbortController();
+  const refusals = new Map<string, number>();
+  const bytesIn = rateLimit(GOSSIP_BYTES_PER_SECOND, GOSSIP_BYTES_BURST, clock);
+  const strikes = rateLimit(STRIKES_PER_SECOND, STRIKES_BURST, clock);
+  const pulling = new Map<PeerKey, Promise<PullResult>>();
+  const soon = new Set<PeerKey>();
+
+  serveSync(transport, store);
+  transport.onGossip((peer, bytes) => takeGossip(peer, bytes));
+  transport.handle(PUT_PROTOCOL, RECORD_BYTES_MAX, (peer, bytes) => {
+    if (!bytesIn.take(peer, bytes.length)) throw new BridgeError("rate-limited", "too many bytes");
+    const fresh = judge(peer, bytes, (error) => {
+      throw error;
+    });
+    if (fresh) transport.gossip(bytes);
+    return new Uint8Array(0);
+  });
+  transport.onPeer((peer) => pullQuietly(peer));
+  void every(SYNC_INTERVAL_MS, () => {
+    for (const peer of transport.peers()) pullQuietly(peer);
+  });
+  void every(SWEEP_INTERVAL_MS, () => store.sweep());
+
+  return {
+    transport,
+    store,
+    refusals,
+    publish,
+    confirm,
+    pullFrom,
+    converged,
+    stop: () => controller.abort(),
+  };
+
+  function publish(record: SignedRecord): void {
+    const bytes = encodeRecord(record);
+    store.offer(bytes);
+    transport.gossip(bytes);
+  }
+
+  async function confirm(
+    record: SignedRecord,
+    peers: readonly PeerKey[],
+    need: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    publish(record);
+    const bytes = encodeRecord(record);
+    let last: unknown;
+    const puts = peers.map(async (peer) => {
+      if (peer === transport.self) return;
+      try {
+        await transport.request(peer, PUT_PROTOCOL, bytes, { timeoutMs: PUT_MS, signal });
+      } catch (error) {
+        if (hasCode(error, "superseded", "stale-epoch")) return;
+        last = error;
+        throw error;
+      }
+    });
+    if (await atLeast(need, puts)) return;
+    throw new BridgeError("timeout", `fewer than ${need} members took the ${record.kind} record`, {
+      retry: "later",
+      cause: last,
+    });
+  }
+
+  function takeGossip(peer: PeerKey, bytes: Uint8Array): GossipVerdict {
+    if (!bytesIn.take(peer, bytes.length)) {
+      strike(peer);
+      count("rate-limited");
+      return "ignore";
+    }
+    let verdict: GossipVerdict = "accept";
+    judge(peer, bytes, (error) => {
+      verdict = hasCode(error, ...HONEST) ? "ignore" : "reject";
+    });
+    return verdict;
+  }
+
+  /** Offers a peer's record; counts and punishes refusals. Returns whether it was new. */
+  function judge(
+    peer: PeerKey,
+    bytes: Uint8Array,
+    onRefusal: (error: BridgeError) => void,
+  ): boolean {
+    try {
+      return store.offer(bytes).fresh;
+    } catch (error) {
+      if (!(error instanceof BridgeError)) throw error;
+      count(error.code);
+      if (hasCode(error, "lacks-context")) pullSoon(peer);
+      else if (!hasCode(error, ...HONEST)) strike(peer);
+      log.debug("record-refused", { peer: peer.slice(0, 8), error });
+      onRefusal(error);
+      return false;
+    }
+  }
+
+  function count(code: string): void {
+    refusals.set(code, (refusals.get(code) ?? 0) + 1);
+  }
+
+  function strike(peer: PeerKey): void {
+    if (strikes.take(peer, 1)) return;
+    log.warn("peer-barred", { peer: peer.slice(0, 8) });
+    options.bar(peer);
+  }
+
+  function pullFrom(peer: PeerKey, signal: AbortSignal): Promise<PullResult> {
+    const running = pulling.get(peer);
+    if (running !== undefined) return running;
+    const started = pull(transport, store, peer, signal).finally(() => pulling.delete(peer));
+    pulling.set(peer, started);
+    return started;
+  }
+
+  function pullQuietly(peer: PeerKey): void {
+    pullFrom(peer, controller.signal).then(
+      (result) => {
+        if (result.firstRefusal !== undefined && !hasCode(result.firstRefusal, ...HONEST)) {
+          count(result.firstRefusal.code);
+          strike(peer);
+        }
+      },
+      (error: unknown) => log.debug("sync-failed", { peer: peer.slice(0, 8), error }),
+    );
+  }
+
+  function pullSoon(peer: PeerKey): void {
+    if (soon.has(peer)) return;
+    soon.add(peer);
+    void clock.sleep(SYNC_SOON_MS, controller.signal).then(() => {
+      soon.delete(peer);
+      if (!controller.signal.aborted) pullQuietly(peer);
+    });
+  }
+
+  async function converged(
+    peers: readonly PeerKey[],
+    need: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const done = new Set<PeerKey>();
+    while (done.size < need) {
+      signal.throwIfAborted();
+      const waiting = peers.filter((peer) => !done.has(peer));
+      await Promise.all(
+        waiting.map(async (peer) => {
+          if (peer === transport.self) return void done.add(peer);
+          const result = await pullFrom(peer, signal).catch(() => undefined);
+          if (result?.complete) done.add(peer);
+        }),
+      );
+      if (done.size < need) await clock.sleep(SYNC_SOON_MS, signal);
+    }
+  }
+
+  async function every(intervalMs: number, act: () => void): Promise<void> {
+    while (!controller.signal.aborted) {
+      await clock.sleep(jitter(intervalMs), controller.signal);
+      if (!controller.signal.aborted) act();
+    }
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Anti-entropy: the truth behind gossip. A node pulls what a peer has and it lacks: compare one root per
+ * collection, then 256 bucket digests, then the ids of differing buckets, then fetch the missing records. A lost
+ * message costs nothing but the wait for the next round, and a late or partitioned node converges.
+ */
+import { concat, equal, fromHex, toHex } from "../base/bytes.ts";
+import { encodeCanonical } from "../base/canonical.ts";
+import { BridgeError, hasCode } from "../base/errors.ts";
+import { sha256 } from "../base/hash.ts";
+import {
+  ANSWER_BYTES_MAX,
+  SYNC_FETCH_IDS_MAX,
+  SYNC_IDS_MAX,
+  SYNC_RECORDS_BYTES_MAX,
+  SYNC_REQUEST_BYTES_MAX,
+  SYNC_REQUEST_MS,
+} from "../base/limits.ts";
+import { codec, integer, strictObject, Type } from "../base/schema.ts";
+import type { AnyCollection } from "./collection.ts";
+import type { RecordStore } from "./store.ts";
+import type { PeerKey, Transport } from "./transport.ts";
+
+export const SYNC_PROTOCOL = "/compute-bridge/sync/1";
+
+const ROOT_BYTES = 16;
+const BUCKETS = 256;
+const BUCKET_BYTES = 8;
+const ID_BYTES = 32;
+
+const requestCodec = codec(
+  strictObject({
+    want: Type.Union([
+      Type.Literal("roots"),
+      Type.Literal("buckets"),
+      Type.Literal("ids"),
+      Type.Literal("records"),
+    ]),
+    kind: Type.String({ maxLength: 32 }),
+    /** Bucket numbers for `ids`, concatenated ids for `records`. */
+    of: Type.Uint8Array({ maxByteLength: SYNC_REQUEST_BYTES_MAX }),
+  }),
+  "sync request",
+);
+type SyncRequest = ReturnType<typeof requestCodec.check>;
+
+const rootsCodec = codec(
+  Type.Array(
+    strictObject({
+      kind: Type.String({ maxLength: 32 }),
+      root: Type.Uint8Array(),
+      size: integer(),
+    }),
+    {
+      maxItems: 64,
+    },
+  ),
+  "sync roots",
+);
+const recordsCodec = codec(
+  Type.Array(Type.Uint8Array(), { maxItems: SYNC_FETCH_IDS_MAX }),
+  "sync records",
+);
+
+export interface PullResult {
+  /** Records that were new to us. */
+  readonly fresh: number;
+  /** Records the peer sent and we refuse, with the first reason. */
+  readonly refused: number;
+  readonly firstRefusal: BridgeError | undefined;
+  /** True when, after the pull, nothing the peer has is missing here except what we refuse. */
+  readonly complete: boolean;
+}
+
+export function serveSync(transport: Transport, store: RecordStore): void {
+  transport.handle(SYNC_PROTOCOL, SYNC_REQUEST_BYTES_MAX + 256, (_peer, bytes) => {
+    const request = requestCodec.decode(bytes, SYNC_REQUEST_BYTES_MAX + 256);
+    if (request.want === "roots") {
+      return encodeCanonical(
+        store.collections.map((collection) => ({
+          kind: collection.spec.kind,
+          root: rootOf(bucketsOf(collection)),
+          size: collection.size,
+        })),
+      );
+    }
+    const collection = store.collection(request.kind);
+    if (collection === undefined)
+      throw new BridgeError("unknown-kind", `no collection ${request.kind} here`);
+    if (request.want === "buckets") return concat(...bucketsOf(collection));
+    return request.want === "ids"
+      ? idsIn(collection, request.of)
+      : recordsOf(collection, request.of);
+  });
+}
+
+/** One pull from one peer. Throws what the transport throws. */
+export async function pull(
+  transport: Transport,
+  store: RecordStore,
+  peer: PeerKey,
+  signal: AbortSignal,
+): Promise<PullResult> {
+  const ask = (want: SyncRequest["want"], kind: string, of: Uint8Array): Promise<Uint8Array> =>
+    transport.request(peer, SYNC_PROTOCOL, encodeCanonical({ want, kind, of }), {
+      timeoutMs: SYNC_REQUEST_MS,
+      signal,
+    });
+  const none = new Uint8Array(0);
+  const roots = rootsCodec.decode(await ask("roots", "", none), ANSWER_BYTES_MAX);
+  const total = {
+    fresh: 0,
+    refused: 0,
+    firstRefusal: undefined as BridgeError | undefined,
+    complete: true,
+  };
+  for (const collection of store.collections) {
+    const theirs = roots.find((root) => root.kind === collection.spec.kind);
+    if (theirs === undefined || theirs.size === 0) continue;
+    const own = bucketsOf(collection);
+    if (equal(theirs.root, rootOf(own))) continue;
+    const buckets = await ask("buckets", collection.spec.kind, none);
+    const differing = own.flatMap((digest, i) =>
+      equal(digest, buckets.subarray(i * BUCKET_BYTES, (i + 1) * BUCKET_BYTES)) ? [] : [i],
+    );
+    const ids = splitIds(await ask("ids", collection.spec.kind, Uint8Array.from(differing)));
+    if (ids.length === SYNC_IDS_MAX) total.complete = false;
+    const missing = ids.filter((id) => collection.byId(toHex(id)) === undefined);
+    await fetchMissing(missing, collection.spec.kind);
+  }
+  return total;
+
+  async function fetchMissing(missing: readonly Uint8Array[], kind: string): Promise<void> {
+    let rest = missing;
+    while (rest.length > 0) {
+      const batch = rest.slice(0, SYNC_FETCH_IDS_MAX);
+      const records = recordsCodec.decode(
+        await ask("records", kind, concat(...batch)),
+        ANSWER_BYTES_MAX,
+      );
+      if (records.length === 0) return;
+      for (const bytes of records) if (bytes.length > 0) take(bytes);
+      rest = rest.slice(records.length);
+    }
+  }
+
+  function take(bytes: Uint8Array): void {
+    try {
+      if (store.offer(bytes).fresh) total.fresh += 1;
+    } catch (error) {
+      if (!(error instanceof BridgeError)) throw error;
+      if (hasCode(error, "lacks-context")) total.complete = false;
+      total.refused += 1;
+      total.firstRefusal ??= error;
+    }
+  }
+}
+
+const digests = new WeakMap<AnyCollection, { version: number; buckets: readonly Uint8Array[] }>();
+
+/** Digests are computed anew only when the collection has changed. */
+function bucketsOf(collection: AnyCollection): readonly Uint8Array[] {
+  const cached = digests.get(collection);
+  if (cached?.version === collection.version) return cached.buckets;
+  const buckets = bucketDigests(collection);
+  digests.set(collection, { version: collection.version, buckets });
+  return buckets;
+}
+
+function bucketDigests(collection: AnyCollection): Uint8Array[] {
+  const buckets: string[][] = Array.from({ length: BUCKETS }, () => []);
+  for (const id of collection.ids()) buckets[Number.parseInt(id.slice(0, 2), 16)]?.push(id);
+  return buckets.map((ids) => sha256(fromHex(ids.sort().join(""))).subarray(0, BUCKET_BYTES));
+}
+
+function rootOf(buckets: readonly Uint8Array[]): Uint8Array {
+  return sha256(...buckets).subarray(0, ROOT_BYTES);
+}
+
+function idsIn(collection: AnyCollection, buckets: Uint8Array): Uint8Array {
+  const wanted = new Set(buckets);
+  const ids: Uint8Array[] = [];
+  for (const id of collection.ids()) {
+    if (ids.length === SYNC_IDS_MAX) break;
+    if (wanted.has(Number.parseInt(id.slice(0, 2), 16))) ids.push(fromHex(id));
+  }
+  return concat(...ids);
+}
+
+/** The first of the asked records that fit one answer, empty where one has lapsed since it was listed. */
+function recordsOf(collection: AnyCollection, ids: Uint8Array): Uint8Array {
+  const records: Uint8Array[] = [];
+  let total = 0;
+  for (const id of splitIds(ids)) {
+    const bytes = collection.byId(toHex(id))?.bytes ?? new Uint8Array(0);
+    total += bytes.length + 5;
+    if (total > SYNC_RECORDS_BYTES_MAX) break;
+    records.push(bytes);
+  }
+  return encodeCanonical(records);
+}
+
+function splitIds(bytes: Uint8Array): Uint8Array[] {
+  if (bytes.length % ID_BYTES !== 0) throw new BridgeError("malformed", "the id list is cut off");
+  return Array.from({ length: bytes.length / ID_BYTES }, (_, i) =>
+    bytes.subarray(i * ID_BYTES, (i + 1) * ID_BYTES),
+  );
+}

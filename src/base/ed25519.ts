@@ -68,7 +68,8 @@ const SMALL_ORDER = new Set([
   "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 ]);
 
-function hasSmallOrder(point: Uint8Array): boolean {
+/** Whether 32 bytes decode, in any spelling, to a point of order 1, 2, 4 or 8. */
+export function hasSmallOrder(point: Uint8Array): boolean {
   const cleared = point.slice();
   cleared[31] = (cleared[31] ?? 0) & 0x7f;
   return SMALL_ORDER.has(toHex(cleared));

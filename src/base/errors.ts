@@ -36,7 +36,17 @@ export const ERROR_CODES = {
     "no-grant",
   ],
   receipt: ["cannot-open", "wrong-signer", "wrong-grant"],
-  backend: ["capacity", "quota", "throttle", "auth", "bug", "unknown-outcome"],
+  backend: [
+    "capacity",
+    "quota",
+    "throttle",
+    "auth",
+    "bug",
+    "unknown-outcome",
+    "bad-image",
+    "wrong-host-key",
+    "machine-ended",
+  ],
   ledger: ["journal-unwritable", "journal-foreign", "journal-locked", "live-machines"],
   bug: ["invariant"],
 } as const;

@@ -59,7 +59,7 @@ export const LOGS_PER_PROVIDER_MAX = 250_000; // 512 grants of a day at one entr
 
 // Configuration
 export const CONFIG_BYTES_MAX = 256 * KIB; // a full file has about 3 KiB; a larger one is the wrong file
-export const CONFIG_DEPTH_MAX = 8; // our keys have three levels; also bounds every recursion over a file
+export const CONFIG_DEPTH_MAX = 8; // our deepest file, the coalition's, has five; also bounds every recursion over a file
 export const CONFIG_PROBLEMS_MAX = 64; // one report fills a screen or two; the rest is counted
 export const CONFIG_QUOTE_CHARS_MAX = 60; // how much of a wrong value or key a report repeats
 export const CONFIG_TEXT_CHARS_MAX = 4096; // PATH_MAX, the longest text any key can hold
@@ -91,3 +91,71 @@ export const SHARE_REQUEST_BYTES_MAX = 4 * KIB; // a grant and an admission reco
 export const SHARE_MS = 5 * SECOND_MS; // one share from one member, including a new connection
 export const GATHER_RETRY_MS = 50; // a member that lacks the request usually has it a moment later
 export const GATHER_RETRY_MS_MAX = 5 * SECOND_MS;
+
+// First login
+export const LOGIN_ATTEMPT_MS = 15 * SECOND_MS; // one handshake, login and handover; a busy small cloud machine needs 3 s
+export const LOGIN_RETRY_MS = 20; // first wait between attempts, doubled each time
+export const LOGIN_RETRY_MS_MAX = 2 * SECOND_MS; // clouds boot in 20 s to 90 s; nobody notices 2 s of them
+export const HANDOVER_OUTPUT_BYTES_MAX = 4 * KIB; // one public key, and room for what a shell prints around it
+export const HANDOVER_ERROR_CHARS_MAX = 200; // of the machine's stderr, repeated in our error
+
+// Local backend
+export const LOCAL_RECORD_BYTES_MAX = 64 * KIB; // usage with a full list of processes has about 20 KiB
+export const LOCAL_ENDED_KEPT_MAX = 256; // records of ended machines; their watchers have long read them
+export const LOCAL_LOG_LINES_MAX = 10_000; // a tenant who logs in all day must not fill the disk
+export const LOCAL_LOG_TAIL_CHARS = 300; // of a machine's log, repeated when it did not start
+export const LOCAL_START_MS_MAX = 20 * SECOND_MS; // starting takes 0.2 s; a machine under heavy load, fifty times that
+export const LOCAL_START_POLL_MS = 5;
+export const LOCAL_LOGIN_MS_MAX = 30 * SECOND_MS; // two attempts; the machine already listens when the first is made
+export const LOCAL_WATCH_POLL_MS = 250;
+export const LOCAL_TICK_MS = SECOND_MS; // how finely memory is integrated over time
+export const LOCAL_USAGE_WRITE_TICKS = 2; // a machine that dies at once loses at most this much of its account
+export const LOCAL_GRACE_MS = 500; // between asking the tenant's processes to end and ending them
+export const LOCAL_KILL_POLL_MS = 10;
+export const LOCAL_KILL_MS_MAX = 5 * SECOND_MS; // killing is done in milliseconds, or the kernel holds a process
+export const LOCAL_TERM_MS_MAX = 8 * SECOND_MS; // above the machine's own grace and kill times together
+export const LOCAL_CONNECTIONS_MAX = 32; // SSH connections to one machine, logged in or not
+export const LOCAL_SESSIONS_MAX = 64; // shells and commands running at once on one machine
+export const LOCAL_AUTH_FAILURES_MAX = 6; // per connection, as in OpenSSH
+export const LOCAL_LOGIN_GRACE_MS = 10 * SECOND_MS; // a connection that has not logged in by then is closed
+export const LOCAL_PROCESSES_MAX = 1024; // of one tenant; a parallel build has about 100
+export const LOCAL_PROCESSES_RECORDED_MAX = 512; // listed in the usage file, to find them if the machine dies
+export const LOCAL_TERMINAL_DRAIN_MS = 100; // a shell has ended; its last output is in the terminal by then
+
+// Replies
+export const REPLY_BYTES = 1024; // every sealed reply; a receipt with a 253-byte host name has about 700
+export const REPLY_RECORDS_MAX = 50_000; // about 75 MB at most on one node
+
+// Ledger
+export const LOG_OUTBOX_MAX = 8; // interim entries that wait for the network; usage is cumulative, so none is missed
+export const STATE_BYTES_MAX = 64 * KIB; // one grant's journal row; the largest, with a full outbox, has about 8 KiB
+export const EVENTS_PER_COMMIT_MAX = 64; // transitions that share one sync to disk (about 1 ms)
+export const EXTERNAL_EVENTS_MAX = 1024; // grants, ticks and samples waiting for the writer; more are offered again
+export const QUICK_WORKERS_MAX = 64; // effects that only talk to members and board
+export const SLOW_WORKERS_MAX = 256; // machines being started or ended at once
+export const WORKERS_MAX = QUICK_WORKERS_MAX + SLOW_WORKERS_MAX;
+export const EFFECT_RETRY_MS = 250; // first wait after an indefinite failure, then doubled
+export const EFFECT_RETRY_MS_MAX = 30 * SECOND_MS;
+export const JOURNAL_RETRY_MS = SECOND_MS; // between attempts to write a batch to a full or read-only disk
+export const WORKER_STOP_MS = 3 * SECOND_MS; // for aborted workers to return; what they did is done again
+
+// Fleet
+export const BACKEND_ASK_MS = 30 * SECOND_MS; // one backend's offers or listing; a cloud pages through its regions
+export const BREAKER_CAPACITY_MS = 5 * MINUTE_MS; // stock-outs of one machine type in one zone last minutes
+export const BREAKER_QUOTA_MS = 10 * MINUTE_MS; // a quota frees up when other machines end
+export const BREAKER_AUTH_MS = 2 * MINUTE_MS; // somebody has to look; retried so that a fix is noticed
+export const ORPHAN_AGE_MS = 30 * SECOND_MS; // younger machines may belong to a create call still under way
+export const ORPHAN_SIGHTINGS = 3; // sweeps in a row that nobody claimed it
+
+// Stages
+export const GATHER_MS = 30 * SECOND_MS; // with fewer than t members a grant is given back after this
+export const GONE_RECHECK_MS = 250; // between two answers that a machine is gone
+export const TERMINATE_ALARM_MS = 2 * MINUTE_MS; // then an alarm, doubling; never a time-out
+export const REPOST_TICKS = 10; // between repetitions of a receipt nobody has acknowledged
+export const REFUSAL_DETAIL_CHARS_MAX = 240;
+export const INBOX_INTERVAL_MS = 500; // how late a deadline or a grant the queue dropped is noticed
+export const CARD_COALESCE_MS = 100; // changes that come together make one card
+export const ENDORSEMENT_MS = 12 * HOUR_MS; // what a provider that endorses itself asks for
+export const ENDORSEMENT_RENEW_MS = 6 * HOUR_MS;
+export const OFFERS_REMEMBERED_MAX = 256; // ten cards of the largest size
+export const BALLOT_KEEP_EXTRA_TICKS = 1000; // beyond the life of every record; forgetting a vote too early would be a second one

@@ -116,7 +116,7 @@ function bounded(text: string): string {
 function quoted(text: string): string {
   if (!/[\s\p{C}]/u.test(text)) return text;
   return JSON.stringify(text).replace(
-    /\p{C}/gu,
+    /[\p{C}\p{Zl}\p{Zp}]/gu,
     (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`,
   );
 }

@@ -177,3 +177,8 @@ export function memberByKey(coalition: Coalition, key: Uint8Array): Member | und
   return coalition.members.find((member) => equal(member.key, key));
 }
 
+
+/** What a grant's bounds allow for admission and start, on top of the requested duration. */
+export function attemptSlackMs(coalition: Coalition): number {
+  return coalition.file.compute.attemptTicks * coalition.file.almanac.periodMs;
+}

@@ -42,8 +42,8 @@ export const logCodec = codec(LogSchema, "log");
 export const CHAIN_START = new Uint8Array(32) as Bytes32;
 
 /** Hash of an entry's content; the endorsement is left out so that a chain survives a new boot key. */
-export function logHash(log: ComputeLog): Bytes32 {
-  const { endorsement: _, ...content } = log;
+export function logHash(log: Omit<ComputeLog, "endorsement">): Bytes32 {
+  const { endorsement: _, ...content } = log as ComputeLog;
   return taggedHash("compute-bridge/log/v1", encodeCanonical(content));
 }
 

@@ -32,7 +32,7 @@ export function backendFields(
             "remove some",
             problems,
           );
-    if (schema === undefined) judged.add(path.join("."));
+    if (schema === undefined) judged.add(name);
     else fields.push(...fieldsOf(schema, path));
   }
   return { fields, judged };

@@ -3,6 +3,8 @@ import type { TSchema } from "@sinclair/typebox";
 import { CONFIG_QUOTE_CHARS_MAX } from "../base/limits.ts";
 import type { KeyPath } from "./locate.ts";
 
+const HEX_PATTERN = /^\^\[0-9a-f\]\{(\d+)\}\$$/;
+
 /** Quoted, cut to a bound, and without anything a terminal would act on. */
 export function quote(text: string): string {
   const cut =
@@ -53,6 +55,9 @@ export function expectation(schema: TSchema): string {
     case "object":
       return "a table";
     case "string":
+      if (HEX_PATTERN.test(schema.pattern)) {
+        return `${HEX_PATTERN.exec(schema.pattern)?.[1]} lower-case hex characters`;
+      }
       return schema.pattern === undefined
         ? `text${range(schema.minLength, schema.maxLength, " characters")}`
         : `text that matches ${schema.pattern}`;

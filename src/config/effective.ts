@@ -14,7 +14,7 @@ import {
   valueAt,
 } from "./layers.ts";
 import { collectProblems, type Origin, type Problems } from "./problem.ts";
-import { example, readSetting, writtenValue } from "./read.ts";
+import { readSetting, writtenValue } from "./read.ts";
 import type { Environment } from "./secrets.ts";
 import type { Field, SecretRef, WrittenValue } from "./setting.ts";
 import { parseToml } from "./toml.ts";
@@ -52,6 +52,8 @@ export interface EffectiveSetting {
 /** What a kind of configuration consists of. */
 export interface Shape {
   readonly fields: readonly Field[];
+  /** Top-level tables that may be empty. */
+  readonly sections: readonly string[];
   /** Fields that only the given values can tell. */
   readonly moreFields: (layers: Layers, problems: Problems) => MoreFields;
   /** Variables that other kinds of configuration read. */
@@ -60,7 +62,7 @@ export interface Shape {
 
 export interface MoreFields {
   readonly fields: readonly Field[];
-  /** Tables that are already reported, as dotted paths; nothing in them is judged again. */
+  /** Names of backends that are reported as a whole; nothing in them is judged again. */
   readonly judged: ReadonlySet<string>;
 }
 
@@ -88,11 +90,11 @@ export function effectiveSettings(
   };
   const more = shape.moreFields(layers, problems);
   const fields = [...shape.fields, ...more.fields];
-  checkKeys(layers.document, fields, more.judged, problems);
+  checkKeys(layers.document, { fields, sections: shape.sections, judged: more.judged }, problems);
   checkFlags(layers.flags, fields, more.judged, problems);
   const { tree, settings, secretVariables } = readFields(layers, fields, problems);
   const foreign = new Set([...secretVariables, ...(options.foreignEnv ?? [])]);
-  const judged = [...more.judged].map((path) => `${envName(path.split("."))}_`);
+  const judged = [...more.judged].map((name) => `${envName(["backends", name])}_`);
   const names = fields.filter(isOverridable).map((field) => envName(field.path));
   const isForeign = (name: string): boolean =>
     shape.isForeign(name) || foreign.has(name) || judged.some((prefix) => name.startsWith(prefix));
@@ -138,7 +140,7 @@ function readField(
     }
     if (field.required && !isInsideNoTable(layers, path)) {
       const table = path.length > 1 ? ` under [${pathText(path.slice(0, -1))}]` : " at the top";
-      const fix = `${example(key, setting)}${table}`;
+      const fix = `write ${key} = ${setting.sample}${table}`;
       const origin = fileOrigin(layers.document, path);
       problems.add(origin, pathText(path), "is required and not set", fix);
     }

@@ -3,7 +3,6 @@
  * COMPUTE_BRIDGE_ and its path in upper snake case (`limits.spendPerDay` is COMPUTE_BRIDGE_LIMITS_SPEND_PER_DAY), and
  * one flag, `--set limits.spendPerDay=20`. Lists are separated by commas there. The format version belongs to the file.
  */
-
 import { pathText, quote } from "./describe.ts";
 import type { Origin, Problems } from "./problem.ts";
 import type { Given } from "./read.ts";
@@ -131,7 +130,7 @@ function shown(name: string): string {
   return /^[A-Z0-9_]{1,128}$/.test(name) ? name : quote(name);
 }
 
-/** Reports flags for keys that do not exist. */
+/** Reports flags for keys that do not exist; `judged` holds the backends that are reported as a whole. */
 export function checkFlags(
   flags: ReadonlyMap<string, Flag>,
   fields: readonly Field[],
@@ -140,7 +139,8 @@ export function checkFlags(
 ): void {
   const known = fields.filter(isOverridable).map((field) => field.path.join("."));
   for (const [key, flag] of flags) {
-    if (known.includes(key) || judged.has(flag.path.slice(0, 2).join("."))) continue;
+    const [section, name = ""] = flag.path;
+    if (known.includes(key) || (section === "backends" && judged.has(name))) continue;
     const meant = nearest(key, known);
     const fix =
       meant === undefined ? "see config show for all keys" : `did you mean --set ${meant}=…?`;

@@ -51,6 +51,7 @@ export function loadProviderConfig<const R extends string>(
   const schemas = backendSchemas(options.regionClasses);
   const shape: Shape = {
     fields: fieldsOf(schema),
+    sections: ["backends"],
     moreFields: (layers, problems) => backendFields(layers, schemas, problems),
     isForeign: (name) => MEMBER_VARIABLES.has(name),
   };
@@ -68,6 +69,7 @@ export function loadMemberConfig(
   const backendVariables = envName(["backends", ""]);
   const shape: Shape = {
     fields: fieldsOf(MemberSchema),
+    sections: [],
     moreFields: () => ({ fields: [], judged: new Set() }),
     isForeign: (name) => PROVIDER_VARIABLES.has(name) || name.startsWith(backendVariables),
   };

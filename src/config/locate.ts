@@ -5,6 +5,7 @@
  */
 import { parse } from "smol-toml";
 import { assert } from "../base/assert.ts";
+import { CONFIG_DEPTH_MAX } from "../base/limits.ts";
 
 /** Keys as strings, positions in a list as numbers from 0. */
 export type KeyPath = readonly (string | number)[];
@@ -29,7 +30,10 @@ export function spotKey(path: KeyPath): string {
   return JSON.stringify(path);
 }
 
-/** Every table, key and list entry of the document, by `spotKey`. */
+/**
+ * Every table, key and list entry of the document, by `spotKey`. A path deeper than CONFIG_DEPTH_MAX is cut one level
+ * below it: enough to see that it is too deep, and a key of a thousand dots costs no more than one of ten.
+ */
 export function locate(text: string): ReadonlyMap<string, Spot> {
   const at = text.startsWith("\ufeff") ? 1 : 0;
   const cursor: Cursor = { text, at, line: 1, spots: new Map(), counts: new Map() };
@@ -51,7 +55,7 @@ function readHeader(cursor: Cursor): KeyPath {
   const keys = readKey(cursor);
   moveTo(cursor, cursor.at + (isList ? 2 : 1));
   let path: KeyPath = [];
-  for (const key of keys.slice(0, -1)) {
+  for (const key of keys.slice(0, -1).slice(0, CONFIG_DEPTH_MAX)) {
     path = [...path, key];
     note(cursor, path, line);
     const count = cursor.counts.get(spotKey(path));
@@ -76,10 +80,12 @@ function readPair(cursor: Cursor, table: KeyPath): void {
   const keys = readKey(cursor);
   moveTo(cursor, cursor.at + 1);
   skipVoid(cursor);
-  keys.forEach((_, i) => {
-    note(cursor, [...table, ...keys.slice(0, i + 1)], line);
-  });
-  readValue(cursor, [...table, ...keys], line);
+  let path = table;
+  for (const key of keys.slice(0, CONFIG_DEPTH_MAX + 1)) {
+    path = [...path, key];
+    note(cursor, path, line);
+  }
+  readValue(cursor, path, line);
 }
 
 function readValue(cursor: Cursor, path: KeyPath, line: number): void {

@@ -53,7 +53,7 @@ function convert(key: string, setting: Setting, value: unknown, given: Given): R
       : { ok: true, value: resolve(given.directory, value) };
   } catch (error) {
     const fix = written === "secret" ? SECRET_FIX : undefined;
-    return refused(error, fix ?? example(key, setting));
+    return refused(error, fix ?? example(key, setting, given.isText));
   }
 }
 
@@ -69,7 +69,7 @@ function readMoney(key: string, setting: Setting, value: unknown, given: Given):
     return {
       ok: false,
       message: `must be ${setting.expects}; ${describeValue(value, given.spelling)} ${reason}`,
-      fix: example(key, setting),
+      fix: example(key, setting, given.isText),
     };
   }
 }
@@ -128,7 +128,7 @@ function mismatched(key: string, setting: Setting, value: unknown, given: Given)
   return {
     ok: false,
     message: `must be ${setting.expects}, it is ${found}`,
-    fix: example(key, setting),
+    fix: example(key, setting, given.isText),
   };
 }
 
@@ -137,9 +137,10 @@ function refused(error: unknown, fix: string, prefix = ""): Reading & { ok: fals
   return { ok: false, message: `${prefix}${error.message}`, fix: error.fix ?? fix };
 }
 
-/** `write port = 4780`. */
-export function example(key: string, setting: Setting): string {
-  return `write ${key} = ${setting.sample}`;
+/** `for example port = 4780`, or for a variable or a flag `for example 4780`. */
+function example(key: string, setting: Setting, isText = false): string {
+  const sample = isText ? setting.sample.replace(/["[\]]/g, "") : `${key} = ${setting.sample}`;
+  return `for example ${sample}`;
 }
 
 /** The effective value as a file would spell it: text, number, boolean or list. Secrets stay references. */

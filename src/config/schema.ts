@@ -69,7 +69,7 @@ const priority = (kind: BackendKind) =>
   whole(0, 1000, "10", 10 * (BACKEND_KINDS.indexOf(kind) + 1));
 
 /** Machines as child processes on this host, for development. The closed list of region classes is the caller's. */
-function localBackendSchema<const R extends string>(regionClasses: readonly [R, ...R[]]) {
+export function localBackendSchema<const R extends string>(regionClasses: readonly [R, ...R[]]) {
   return strictObject({
     name: Type.String(),
     kind: choice(["local"]),

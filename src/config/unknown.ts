@@ -6,14 +6,21 @@ import type { Field } from "./setting.ts";
 import { nearest } from "./suggest.ts";
 import type { TomlDocument } from "./toml.ts";
 
-/** Also reports a section that is no table. `skip` holds paths, joined by dots, that were judged elsewhere. */
+export interface Known {
+  readonly fields: readonly Field[];
+  /** Top-level tables that may be empty. */
+  readonly sections: readonly string[];
+  /** Names of backends that are reported as a whole. */
+  readonly judged: ReadonlySet<string>;
+}
+
+/** Also reports a section that is no table. */
 export function checkKeys(
   document: TomlDocument,
-  fields: readonly Field[],
-  skip: ReadonlySet<string>,
+  { fields, sections, judged }: Known,
   problems: Problems,
 ): void {
-  const paths = fields.map((field) => field.path);
+  const paths = [...fields.map((field) => field.path), ...sections.map((name) => [name, ""])];
   const waiting: string[][] = [[]];
   for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
     const table = tableAt(document.table, at);
@@ -21,7 +28,7 @@ export function checkKeys(
     for (const key of Object.keys(table)) {
       const path = [...at, key];
       if (problems.full()) return;
-      if (skip.has(path.join("."))) continue;
+      if (at[0] === "backends" && at.length === 1 && judged.has(key)) continue;
       if (!known.has(key)) {
         const fix = adviceFor(key, at, known, paths);
         problems.add(fileOrigin(document, path), pathText(path), "is not a known key", fix);
@@ -49,10 +56,9 @@ function knownKeys(
   const known = new Map<string, "section" | "setting">();
   for (const path of paths) {
     const key = path[at.length];
-    if (key === undefined || !at.every((part, i) => path[i] === part)) continue;
+    if (key === undefined || key === "" || !at.every((part, i) => path[i] === part)) continue;
     known.set(key, path.length === at.length + 1 ? "setting" : "section");
   }
-  if (at.length === 0) known.set("backends", "section");
   return known;
 }
 

@@ -40,10 +40,19 @@ export interface CollectionSpec<T> {
   rank?(body: T): readonly number[];
 }
 
-/** Erases the body type, for lists of specs. */
-export type AnyCollection = Collection<unknown>;
+/** What store and sync need of a collection, whatever its bodies are. */
+export interface AnyCollection {
+  readonly spec: { readonly kind: string };
+  readonly version: number;
+  readonly size: number;
+  has(id: Bytes32): boolean;
+  byId(id: string): Entry<unknown> | undefined;
+  ids(): IterableIterator<string>;
+  store(record: SignedRecord, id: Bytes32, bytes: Uint8Array, tick: number): Entry<unknown>;
+  sweep(tick: number): string[];
+}
 
-export class Collection<T> {
+export class Collection<T> implements AnyCollection {
   readonly spec: CollectionSpec<T>;
   readonly #entries = new Map<string, Entry<T>>();
   readonly #byId = new Map<string, Entry<T>>();

@@ -3,11 +3,11 @@
  * `unsealThreshold` colluding members). Padded to one size, sealed with TDH2 under a label that binds it to the
  * network, the committee epoch, the one-time key and the public body (DESIGN section 6.1).
  */
-import { type Bytes32, concat, u32be } from "../base/bytes.ts";
+import { type Bytes32, u32be } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
-import { BridgeError } from "../base/errors.ts";
 import { lp, taggedHash } from "../base/hash.ts";
 import { ENVELOPE_BYTES } from "../base/limits.ts";
+import { pad, unpad } from "../base/padding.ts";
 import { Bytes32Schema, codec, integer, type Static, strictObject, Type } from "../base/schema.ts";
 import { ImageKindSchema } from "../coalition/classes.ts";
 import type { Coalition } from "../coalition/config.ts";
@@ -60,27 +60,15 @@ export function envelopeLabel(
   return lp("compute-bridge/envelope/v1", coalition.network, epoch, request.key, requestBodyHash(request));
 }
 
-/** length 2 ‖ canonical CBOR ‖ zeros, always the same size. */
+/** Canonical CBOR, padded to one size. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const body = encodeCanonical(envelope);
-  if (body.length + 2 > PLAINTEXT_BYTES) {
-    throw new BridgeError("too-large", `the envelope has ${body.length} bytes, ${PLAINTEXT_BYTES - 2} fit`, {
-      fix: "shorten the image pointer, the manifest's host list or its names",
-    });
-  }
-  const padded = new Uint8Array(PLAINTEXT_BYTES);
-  padded.set(concat(new Uint8Array([body.length >> 8, body.length & 0xff]), body));
-  return padded;
+  const fix = "shorten the image pointer, the manifest's host list or its names";
+  return pad(encodeCanonical(envelope), PLAINTEXT_BYTES, "the envelope", fix);
 }
 
 /** Throws `malformed`, `wrong-schema` or the other codes of canonical decoding. */
 export function decodeEnvelope(plaintext: Uint8Array): Envelope {
-  const length = ((plaintext[0] ?? 0) << 8) | (plaintext[1] ?? 0);
-  const rest = plaintext.subarray(2 + length);
-  if (plaintext.length !== PLAINTEXT_BYTES || rest.some((byte) => byte !== 0)) {
-    throw new BridgeError("malformed", "the envelope's padding is not its own");
-  }
-  return envelopeCodec.decode(plaintext.subarray(2, 2 + length), PLAINTEXT_BYTES);
+  return envelopeCodec.decode(unpad(plaintext, PLAINTEXT_BYTES, "the envelope"), PLAINTEXT_BYTES);
 }
 
 /** A secret that only the requester and whoever opened the envelope share. */

@@ -9,7 +9,7 @@
  */
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { ristretto255, ristretto255_FROST, ristretto255_hasher } from "@noble/curves/ed25519.js";
-import { concat } from "../base/bytes.ts";
+import { concat, equal } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
 import { lp, taggedHash } from "../base/hash.ts";
 
@@ -164,4 +164,19 @@ function decodeScalar(bytes: Uint8Array): bigint {
 
 function randomScalar(): bigint {
   return Fn.fromBytes(ristretto255_FROST.utils.randomScalar());
+}
+
+/** Throws `config-invalid` when a secret share does not belong to the public share key of its member. */
+export function checkUnsealShare(shareKey: Uint8Array | undefined, secretShare: Uint8Array): void {
+  let ok = false;
+  try {
+    const point = Point.BASE.multiply(decodeScalar(secretShare));
+    ok = shareKey !== undefined && equal(point.toBytes(), shareKey);
+  } catch {
+    ok = false;
+  }
+  if (ok) return;
+  throw new BridgeError("config-invalid", "the unseal share does not match the coalition's key", {
+    fix: "use the share file that was made with this coalition.toml",
+  });
 }

@@ -47,15 +47,10 @@ export function serveUnseal(transport: Transport, options: UnsealOptions): void 
   transport.handle(SHARE_PROTOCOL, SHARE_REQUEST_BYTES_MAX, (peer, bytes) => {
     const request = shareRequestCodec.decode(bytes, SHARE_REQUEST_BYTES_MAX);
     options.store.offer(request.grant);
-    take(options.store, request.admission);
+    options.store.offer(request.admission);
     const admission = admissionCodec.decode(decodeRecord(request.admission).body, SHARE_REQUEST_BYTES_MAX);
     return release(options, peer, admission);
   });
-}
-
-/** Stores the admission unless a newer instance's already stands; the ballot judges by seq below. */
-function take(store: RecordStore, admission: Uint8Array): void {
-  store.offer(admission);
 }
 
 function release(options: UnsealOptions, peer: PeerKey, admission: Admission): Uint8Array {

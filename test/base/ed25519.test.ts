@@ -7,7 +7,13 @@ import { createPublicKey, verify as nodeVerify } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import fc from "fast-check";
 import { concat, fromHex, toHex, utf8 } from "../../src/base/bytes.ts";
-import { randomSeed, SIGNATURE_BYTES, signingKey, verify } from "../../src/base/ed25519.ts";
+import {
+  hasSmallOrder,
+  randomSeed,
+  SIGNATURE_BYTES,
+  signingKey,
+  verify,
+} from "../../src/base/ed25519.ts";
 import { bytes, flipped } from "../support/arbitraries.ts";
 import { codeThrownBy } from "../support/codes.ts";
 import rfc8032 from "../vectors/ed25519-rfc8032.json";
@@ -87,6 +93,16 @@ describe("small order", () => {
     expect(new Set(points.map((point) => point.toHex())).size).toBe(8);
     expect(points.every((point) => point.multiplyUnsafe(8n).is0())).toBe(true);
     expect(new Set(all.map(toHex)).size).toBe(14);
+  });
+
+  test("the table holds every spelling and no honest key", () => {
+    for (const spelling of all)
+      expect([toHex(spelling), hasSmallOrder(spelling)]).toEqual([toHex(spelling), true]);
+    fc.assert(
+      fc.property(bytes(32), (seed) => {
+        expect(hasSmallOrder(signingKey(seed).publicKey)).toBe(false);
+      }),
+    );
   });
 
   test("node:crypto alone accepts forgeries of this kind, so the table is needed", () => {

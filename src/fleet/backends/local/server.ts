@@ -1,0 +1,203 @@
+/**
+ * The machine's SSH server, on loopback only. It has two doors on one port: until the handover the bootstrap door,
+ * which shows the bootstrap host key, admits the bootstrap login key and serves one command; afterwards the
+ * tenant's door, which shows the fresh host key and admits the tenant's key. No password, no forwarding of any
+ * kind, no subsystem: what has no handler here is refused by the library.
+ */
+import { createServer, type Server as TcpServer } from "node:net";
+import { type AuthContext, type Connection, Server, type ServerChannel, utils } from "ssh2";
+import { assert, must } from "../../../base/assert.ts";
+import { type Bytes32, bytes32, concat, equal } from "../../../base/bytes.ts";
+import type { Clock } from "../../../base/clock.ts";
+import { BridgeError } from "../../../base/errors.ts";
+import {
+  HANDOVER_OUTPUT_BYTES_MAX,
+  LOCAL_AUTH_FAILURES_MAX,
+  LOCAL_CONNECTIONS_MAX,
+  LOCAL_LOGIN_GRACE_MS,
+} from "../../../base/limits.ts";
+import type { Logger } from "../../../base/log.ts";
+import { HANDOVER_COMMAND, readKey, writeKey } from "./handover.ts";
+import { LOCAL_BACKEND_MARKER } from "./marker.ts";
+import { errno } from "./records.ts";
+import type { PortRange } from "./schemas.ts";
+import { serveSessions } from "./session.ts";
+import { TENANT_USER, type Tenant } from "./tenant.ts";
+
+export interface ServerOptions {
+  /** OpenSSH private key file of the bootstrap host key. */
+  readonly bootstrapHostFile: string;
+  readonly bootstrapLoginKey: Bytes32;
+  readonly loginKey: Bytes32;
+  readonly ports: PortRange | null;
+  readonly tenant: Tenant;
+  /** Called once, before the answer to the handover leaves. */
+  readonly onHandedOver: (hostKey: Bytes32) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface MachineServer {
+  readonly port: number;
+  close(): void;
+}
+
+interface Door {
+  readonly server: Server;
+  readonly clients: Set<Connection>;
+  /** False: nobody comes in any more. */
+  open: boolean;
+  /** What becomes of a client that logged in. */
+  serve: (client: Connection) => void;
+}
+
+/** Throws `capacity` when no port of the range is free. */
+export async function startServer(options: ServerOptions): Promise<MachineServer> {
+  const bootstrap = createDoor(options.bootstrapHostFile, options.bootstrapLoginKey, options);
+  let current = bootstrap;
+  bootstrap.serve = (client) =>
+    serveHandover(client, options, () => {
+      if (!bootstrap.open) throw new BridgeError("superseded", "the handover was done before");
+      bootstrap.open = false;
+      const fresh = utils.generateKeyPairSync("ed25519");
+      current = createDoor(fresh.private, options.loginKey, options);
+      current.serve = (tenantClient) => serveSessions(tenantClient, options.tenant);
+      const hostKey = publicKeyOf(fresh.private);
+      options.onHandedOver(hostKey);
+      for (const other of bootstrap.clients) if (other !== client) other.end();
+      return hostKey;
+    });
+  const tcp = createServer((socket) => current.server.injectSocket(socket));
+  const port = await listen(tcp, options.ports);
+  return {
+    port,
+    close() {
+      tcp.close();
+      for (const door of [bootstrap, current]) {
+        door.open = false;
+        for (const client of door.clients) client.end();
+      }
+    },
+  };
+}
+
+function createDoor(hostFile: string, loginKey: Bytes32, options: ServerOptions): Door {
+  const server = new Server({
+    hostKeys: [hostFile],
+    banner: `${LOCAL_BACKEND_MARKER}\n`,
+    algorithms: {
+      kex: ["curve25519-sha256", "curve25519-sha256@libssh.org"],
+      serverHostKey: ["ssh-ed25519"],
+      cipher: ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"],
+      compress: ["none"],
+    },
+  });
+  server.maxConnections = LOCAL_CONNECTIONS_MAX;
+  const door: Door = { server, clients: new Set(), open: true, serve: (client) => client.end() };
+  server.on("connection", (client: Connection) => {
+    admit(client, door, loginKey, options);
+    client.once("ready", () => door.serve(client));
+  });
+  return door;
+}
+
+function admit(client: Connection, door: Door, loginKey: Bytes32, options: ServerOptions): void {
+  const entered = new AbortController();
+  let failures = 0;
+  door.clients.add(client);
+  client.on("error", (error: Error) => options.log.debug("connection-error", { error }));
+  client.once("close", () => {
+    door.clients.delete(client);
+    entered.abort();
+  });
+  void options.clock.sleep(LOCAL_LOGIN_GRACE_MS, entered.signal).then(() => {
+    if (!entered.signal.aborted) client.end();
+  });
+  client.on("authentication", (attempt: AuthContext) => {
+    if (door.open && mayEnter(attempt, loginKey)) {
+      if (attempt.method === "publickey" && attempt.signature !== undefined) entered.abort();
+      return attempt.accept();
+    }
+    failures += 1;
+    attempt.reject(["publickey"]);
+    if (failures >= LOCAL_AUTH_FAILURES_MAX) client.end();
+  });
+}
+
+/** True also for a client that asks whether the key would do, without a signature (RFC 4252 section 7). */
+function mayEnter(attempt: AuthContext, loginKey: Bytes32): boolean {
+  if (attempt.method !== "publickey" || attempt.username !== TENANT_USER) return false;
+  const key = utils.parseKey(`ssh-ed25519 ${attempt.key.data.toString("base64")}`);
+  if (attempt.key.algo !== "ssh-ed25519" || key instanceof Error) return false;
+  if (!equal(key.getPublicSSH().subarray(-32), loginKey)) return false;
+  if (attempt.signature === undefined) return true;
+  return attempt.blob !== undefined && key.verify(attempt.blob, attempt.signature) === true;
+}
+
+/** One handover, whoever asks first. */
+function serveHandover(client: Connection, options: ServerOptions, handOver: () => Bytes32): void {
+  void options.clock.sleep(LOCAL_LOGIN_GRACE_MS).then(() => client.end());
+  client.on("session", (acceptSession) => {
+    const session = acceptSession();
+    session.on("exec", (accept, reject, info) => {
+      if (info.command !== HANDOVER_COMMAND) return reject();
+      const channel = accept();
+      readAll(channel)
+        .then((message) => {
+          const wanted = readKey("loginKey", message);
+          if (!equal(wanted, options.loginKey)) {
+            throw new BridgeError("wrong-key", "not the login key this machine was ordered for");
+          }
+          channel.write(writeKey("hostKey", handOver()));
+          channel.exit(0);
+        })
+        .catch((error: unknown) => {
+          options.log.warn("handover-refused", { error });
+          channel.stderr.write(`${error instanceof Error ? error.message : "refused"}\n`);
+          channel.exit(1);
+        })
+        .finally(() => {
+          channel.once("close", () => client.end());
+          channel.end();
+        });
+    });
+  });
+}
+
+async function readAll(channel: ServerChannel): Promise<Uint8Array> {
+  let all: Uint8Array = new Uint8Array(0);
+  for await (const piece of channel.iterator({ destroyOnReturn: false })) {
+    all = concat(all, piece as Uint8Array);
+    if (all.length > HANDOVER_OUTPUT_BYTES_MAX) {
+      throw new BridgeError("too-large", "the handover message is too long");
+    }
+  }
+  return all;
+}
+
+/** The first free port of the range, or any. */
+async function listen(tcp: TcpServer, ports: PortRange | null): Promise<number> {
+  const { from, to } = ports ?? { from: 0, to: 0 };
+  for (let port = from; port <= to; port += 1) {
+    const failure = await new Promise<Error | undefined>((resolve) => {
+      tcp.once("error", resolve);
+      tcp.listen(port, "127.0.0.1", () => {
+        tcp.off("error", resolve);
+        resolve(undefined);
+      });
+    });
+    if (failure === undefined) {
+      const address = must(tcp.address(), "it listens");
+      assert(typeof address === "object", "it listens on a port");
+      return address.port;
+    }
+    if (errno(failure) !== "EADDRINUSE") throw failure;
+  }
+  throw new BridgeError("capacity", `no port from ${from} to ${to} is free`);
+}
+
+function publicKeyOf(hostFile: string): Bytes32 {
+  const key = utils.parseKey(hostFile);
+  if (key instanceof Error) throw new BridgeError("invariant", "the fresh host key does not parse");
+  return bytes32(new Uint8Array(key.getPublicSSH().subarray(-32)), "host key");
+}

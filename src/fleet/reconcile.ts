@@ -1,0 +1,62 @@
+/**
+ * Books against backends. The cloud is listed first and compared with the journal second, so a machine that was being
+ * started meanwhile is never mistaken for an orphan. Adopt first, decide second, destroy last: a machine is removed
+ * only when it carries our tag, is old enough, and no grant has claimed it in several complete sweeps.
+ */
+import type { Clock } from "../base/clock.ts";
+import { ORPHAN_AGE_MS, ORPHAN_SIGHTINGS } from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
+import type { ListedMachine } from "./backend.ts";
+import type { Fleet } from "./fleet.ts";
+
+export interface Reconciler {
+  /** One sweep. Returns the orphans that were asked to end. */
+  sweep(signal: AbortSignal): Promise<readonly ListedMachine[]>;
+  readonly counts: { orphansSeen: number; orphansEnded: number };
+}
+
+export interface ReconcilerOptions {
+  readonly fleet: Fleet;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /**
+   * `claimed`: a live grant wants it. `settled`: its grant has ended here. `unknown`: no grant here knows it, and it
+   * may be another instance's, or one whose grant has not reached us yet.
+   */
+  readonly claim: (machine: ListedMachine) => "claimed" | "settled" | "unknown";
+}
+
+export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions): Reconciler {
+  const sightings = new Map<string, number>();
+  const counts = { orphansSeen: 0, orphansEnded: 0 };
+  return {
+    counts,
+    async sweep(signal) {
+      const listing = await fleet.list(signal);
+      const seen = new Set<string>();
+      const ended: ListedMachine[] = [];
+      for (const machine of listing.machines) {
+        if (machine.state === "ending" || clock.nowMs() - machine.createdMs < ORPHAN_AGE_MS)
+          continue;
+        if (claim(machine) === "claimed") continue;
+        const id = `${machine.backend}/${machine.name}`;
+        seen.add(id);
+        const times = (sightings.get(id) ?? 0) + 1;
+        sightings.set(id, times);
+        if (times === 1) {
+          counts.orphansSeen += 1;
+          log.warn("orphan-seen", { backend: machine.backend, machine: machine.name });
+        }
+        if (times < ORPHAN_SIGHTINGS) continue;
+        await fleet.terminate(machine, signal);
+        counts.orphansEnded += 1;
+        ended.push(machine);
+        log.warn("orphan-ended", { backend: machine.backend, machine: machine.name });
+      }
+      // Only a complete listing may take a sighting back; in a partial one the machine is unknown, not absent.
+      if (listing.complete)
+        for (const id of sightings.keys()) if (!seen.has(id)) sightings.delete(id);
+      return ended;
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * A committee member: it keeps the coalition's records, ticks the almanac, takes requests in, proposes and votes on
+ * grants, and releases its share of an envelope to the one provider that holds the grant. One membership, one durable
+ * ballot: the scheduler and the unsealer never contradict each other.
+ */
+import { join } from "node:path";
+import type { Clock } from "./base/clock.ts";
+import { signingKey } from "./base/ed25519.ts";
+import { equal } from "./base/bytes.ts";
+import { BridgeError } from "./base/errors.ts";
+import { BALLOT_KEEP_EXTRA_TICKS, SWEEP_INTERVAL_MS } from "./base/limits.ts";
+import type { Logger } from "./base/log.ts";
+import type { Secret } from "./base/secret.ts";
+import { Shutdown } from "./base/shutdown.ts";
+import { runTicker } from "./coalition/almanac.ts";
+import { openBallot } from "./coalition/ballot.ts";
+import { DURATION_MAX_MS } from "./coalition/classes.ts";
+import { type ClearingView, withoutEvidence } from "./coalition/clearing.ts";
+import type { Coalition } from "./coalition/config.ts";
+import { openMarket } from "./coalition/market.ts";
+import { type CoalitionRecords, coalitionRecords } from "./coalition/records.ts";
+import { runScheduler } from "./coalition/scheduler.ts";
+import { createSigner } from "./coalition/signing.ts";
+import { createVoter, serveVoting } from "./coalition/voting.ts";
+import { openArchive } from "./network/archive.ts";
+import { type Joined, joinNetwork } from "./network/join.ts";
+import { allCollections, type BoardRecords, boardRecords } from "./zipnet/board.ts";
+import { checkUnsealShare } from "./zipnet/tdh2.ts";
+import { serveDirect } from "./zipnet/transport.ts";
+import { serveUnseal } from "./zipnet/unseal.ts";
+
+export interface MemberOptions {
+  readonly coalition: Coalition;
+  /** 1-based place in the coalition file. */
+  readonly index: number;
+  readonly seed: Secret;
+  readonly grantShare: Secret;
+  readonly unsealShare: Secret;
+  readonly stateDir: string;
+  readonly listen: readonly string[];
+  readonly announce: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whether a card satisfies what a request accepts. */
+  readonly evidence?: ClearingView["evidence"];
+}
+
+export interface RunningMember {
+  readonly network: Joined;
+  readonly records: CoalitionRecords;
+  readonly board: BoardRecords;
+  stop(): Promise<void>;
+}
+
+const STOP_STAGE_MS = 5000;
+
+export async function startMember(options: MemberOptions): Promise<RunningMember> {
+  const { coalition, index, clock, stateDir, evidence = withoutEvidence } = options;
+  const log = options.log.with({ member: index });
+  const key = signingKey(options.seed.reveal());
+  checkMembership(coalition, index, key.publicKey);
+  const shutdown = new Shutdown(clock);
+  const { signal } = shutdown;
+
+  const records = coalitionRecords(coalition);
+  const board = boardRecords(coalition, records);
+  const network = await joinNetwork({
+    network: coalition.network,
+    seed: options.seed.reveal(),
+    listen: options.listen,
+    announce: options.announce,
+    bootstrap: coalition.members.flatMap((member) => member.addresses),
+    collections: allCollections(records, board),
+    tick: () => records.tick().seq,
+    archive: openArchive(join(stateDir, "records.db")),
+    clock,
+    log,
+  });
+  shutdown.defer("network", () => network.leave());
+  const { replica, node } = network;
+
+  const ballot = openBallot(join(stateDir, "ballot.db"), () => records.tick().seq);
+  shutdown.defer("ballot", () => ballot.close());
+  const market = openMarket(records);
+  const signer = createSigner(coalition, index, options.grantShare.reveal());
+  const voter = createVoter({ coalition, records, market, ballot, signer, evidence });
+
+  serveDirect(node, replica.store);
+  serveVoting(node, coalition, voter);
+  const share = options.unsealShare.reveal();
+  checkUnsealShare(coalition.unsealShareKeys.get(index), share);
+  serveUnseal(node, {
+    coalition,
+    index,
+    share,
+    records,
+    store: replica.store,
+    ballot,
+    evidence,
+    nowMs: () => clock.nowMs(),
+    log,
+  });
+
+  const publish = (record: Parameters<typeof replica.publish>[0]): void => replica.publish(record);
+  void runTicker({ coalition, key, votes: records.ticks, publish, clock, log, signal });
+  void runScheduler({ coalition, index, records, replica, market, voter, evidence, clock, log, signal });
+  void pruneBallot();
+  log.info("member-up", { addresses: node.addresses().join(" ") });
+  return { network, records, board, stop: async () => void (await shutdown.run(STOP_STAGE_MS, log)) };
+
+  /** Votes and releases are kept until every record of their request has lapsed for everybody. */
+  async function pruneBallot(): Promise<void> {
+    const { compute, almanac } = coalition.file;
+    const lifeTicks = compute.requestTicks + Math.ceil(DURATION_MAX_MS / almanac.periodMs) + compute.keepTicks;
+    while (!signal.aborted) {
+      await clock.sleep(SWEEP_INTERVAL_MS, signal);
+      const before = records.tick().seq - lifeTicks - BALLOT_KEEP_EXTRA_TICKS;
+      if (!signal.aborted && before > 0) ballot.prune(before);
+    }
+  }
+}
+
+function checkMembership(coalition: Coalition, index: number, publicKey: Uint8Array): void {
+  const member = coalition.members.find((one) => one.index === index);
+  if (member !== undefined && equal(member.key, publicKey)) return;
+  throw new BridgeError("config-invalid", `the key is not that of member ${index} in the coalition file`, {
+    fix: "check member.index and member.key against coalition.toml",
+  });
+}

@@ -1,0 +1,48 @@
+/** Joining a network: the node, the store and the replica together, as provider, member and requester all need them. */
+import { type Bytes32, toHex } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { Archive } from "./archive.ts";
+import type { AnyCollection } from "./collection.ts";
+import { type Node, startNode } from "./node.ts";
+import { type Replica, startReplica } from "./replica.ts";
+import { createStore } from "./store.ts";
+
+export interface JoinOptions {
+  readonly network: Bytes32;
+  /** ed25519 seed: peer identity and record signer. */
+  readonly seed: Uint8Array;
+  readonly listen: readonly string[];
+  readonly announce: readonly string[];
+  /** Addresses that are kept connected. */
+  readonly bootstrap: readonly string[];
+  /** In the order in which records depend on each other. */
+  readonly collections: readonly AnyCollection[];
+  readonly tick: () => number;
+  readonly archive?: Archive;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface Joined {
+  readonly node: Node;
+  readonly replica: Replica;
+  leave(): Promise<void>;
+}
+
+export async function joinNetwork(options: JoinOptions): Promise<Joined> {
+  const { network, collections, tick, archive, clock, log } = options;
+  const store = createStore({ network, collections, tick, log, ...(archive === undefined ? {} : { archive }) });
+  const topic = `/compute-bridge/${toHex(network).slice(0, 16)}/records/1`;
+  const node = await startNode({ ...options, topic });
+  const replica = startReplica({ transport: node, store, clock, log, bar: (peer) => node.bar(peer) });
+  return {
+    node,
+    replica,
+    async leave() {
+      replica.stop();
+      await node.stop();
+      archive?.close();
+    },
+  };
+}

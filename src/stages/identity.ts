@@ -1,0 +1,95 @@
+/**
+ * The provider's keys: a boot key and a KEM key made in memory at every start, and the operator's endorsement of them.
+ * In development the provider endorses itself with the operator's key; the appliance gets its endorsement by attested
+ * provisioning and holds no operator key.
+ */
+import { toHex } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import { randomSeed, type SigningKey, signingKey } from "../base/ed25519.ts";
+import { BridgeError } from "../base/errors.ts";
+import { type KemKeyPair, kemKeyPair } from "../base/hpke.ts";
+import { ENDORSEMENT_MS, ENDORSEMENT_RENEW_MS } from "../base/limits.ts";
+import type { Secret } from "../base/secret.ts";
+import type { Bytes32 } from "../base/bytes.ts";
+import { type Endorsement, endorse } from "../coalition/endorsement.ts";
+import { providerId } from "../coalition/ids.ts";
+import type { CoalitionRecords } from "../coalition/records.ts";
+
+export interface Identity {
+  readonly providerId: Bytes32;
+  readonly bootSeed: Bytes32;
+  readonly bootKey: SigningKey;
+  readonly kem: KemKeyPair;
+  /** Throws `not-endorsed` before the first endorsement. */
+  readonly endorsement: () => Endorsement;
+}
+
+export function createIdentity(operatorKey: Bytes32, name: string): Identity & { set(endorsement: Endorsement): void } {
+  const bootSeed = randomSeed();
+  let current: Endorsement | undefined;
+  return {
+    providerId: providerId(operatorKey, name),
+    bootSeed,
+    bootKey: signingKey(bootSeed),
+    kem: kemKeyPair(),
+    endorsement: () => {
+      if (current !== undefined) return current;
+      throw new BridgeError("not-endorsed", "this provider is not endorsed yet", { retry: "later" });
+    },
+    set: (endorsement) => {
+      current = endorsement;
+    },
+  };
+}
+
+export interface SelfEndorsementOptions {
+  readonly identity: ReturnType<typeof createIdentity>;
+  readonly operatorSeed: Secret;
+  readonly name: string;
+  readonly network: Bytes32;
+  readonly records: CoalitionRecords;
+  /** The newest seq this host has used, kept across restarts where there is a disk. */
+  readonly lastSeq: { get(): number; set(seq: number): void };
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** Endorses now, and again well before the endorsement lapses. Returns after the first. */
+export function endorseSelf(options: SelfEndorsementOptions): void {
+  const { identity, clock, signal } = options;
+  sign(options);
+  void (async () => {
+    while (!signal.aborted) {
+      await clock.sleep(ENDORSEMENT_RENEW_MS, signal);
+      if (!signal.aborted) sign(options);
+    }
+  })();
+
+  function sign({ operatorSeed, name, network, records, lastSeq }: SelfEndorsementOptions): void {
+    const nowMs = Math.floor(clock.nowMs());
+    const seq = Math.max(lastSeq.get(), newestSeq(records, identity.providerId), Math.floor(nowMs / 1000)) + 1;
+    lastSeq.set(seq);
+    identity.set(
+      endorse(
+        signingKey(operatorSeed.reveal()),
+        network,
+        {
+          name,
+          bootKey: identity.bootKey.publicKey,
+          kemKey: identity.kem.publicKey,
+          seq,
+          notAfterMs: nowMs + ENDORSEMENT_MS,
+        },
+        nowMs,
+      ),
+    );
+  }
+}
+
+/** The highest seq the network shows for a provider. */
+export function newestSeq(records: CoalitionRecords, provider: Uint8Array): number {
+  const key = toHex(provider);
+  const card = records.cards.get(key)?.body.endorsement.seq ?? 0;
+  const marker = records.markers.get(key)?.body.endorsement.seq ?? 0;
+  return Math.max(card, marker);
+}

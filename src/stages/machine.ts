@@ -1,0 +1,193 @@
+/** Stages around the machine: route, create, terminate, and inspect after a lost journal. */
+import { toHex } from "../base/bytes.ts";
+import { signingKey } from "../base/ed25519.ts";
+import { BridgeError, hasCode } from "../base/errors.ts";
+import { GONE_RECHECK_MS, TERMINATE_ALARM_MS } from "../base/limits.ts";
+import { correlate } from "../base/log.ts";
+import { CHAIN_START, isFinal, logHash } from "../coalition/log.ts";
+import { logChain } from "../coalition/records.ts";
+import type { MachineOrder } from "../fleet/backend.ts";
+import { derivedSeed, machineName } from "../fleet/names.ts";
+import type { GrantEvent } from "../ledger/events.ts";
+import type {
+  GrantCommon,
+  Placement,
+  Provisioning,
+  Resolution,
+  Resolved,
+  Terminating,
+} from "../ledger/state.ts";
+import { replyTag } from "../zipnet/board.ts";
+import type { StageContext } from "./context.ts";
+
+export function routeStage({ fleet }: StageContext, state: Resolved): GrantEvent {
+  const { resolution, grant } = state;
+  const { shape, manifest, image, regionHint, tee, regionClass } = resolution;
+  const { placements, leftOut } = fleet.route({
+    need: { shape, manifest, imageKind: image.kind, regionHint },
+    tee,
+    regionClass,
+    maxPricePerHourMicros: grant.pricePerHourMicros,
+  });
+  return {
+    type: "routed",
+    placements: placements.map(({ backend, offer }) => ({
+      backend,
+      region: offer.region,
+      regionClass: offer.regionClass,
+      zone: offer.zone,
+      shape: offer.shape,
+      tee: offer.tee,
+      pricePerHourMicros: offer.pricePerHourMicros,
+    })),
+    detail: leftOut.map(({ backend, region, reason }) => `${backend} ${region}: ${reason}`).join("; "),
+  };
+}
+
+/** A definite failure becomes an event; a throttled call is made again with the same name. */
+export async function createStage(
+  context: StageContext,
+  state: Provisioning,
+  signal: AbortSignal,
+): Promise<GrantEvent | undefined> {
+  const placement = state.placements[state.try];
+  if (placement === undefined) throw new BridgeError("invariant", "no placement for this try");
+  const order = machineOrder(context, state, placement);
+  try {
+    const machine = await context.fleet.provision(placement.backend, order, placement, signal);
+    return { type: "up", try: state.try, machine };
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    if (hasCode(error, "throttle")) throw error;
+    const known = error instanceof BridgeError && error.family === "backend";
+    const code = known ? error.code : "bug";
+    const detail = error instanceof Error ? error.message : String(error);
+    const alarm = code === "auth" || code === "bug" ? "error" : "warn";
+    context.log[alarm]("create-failed", { backend: placement.backend, try: state.try, error });
+    return { type: "create-failed", try: state.try, code, detail: `${placement.backend}: ${detail}` };
+  }
+}
+
+/** Until the backend has said twice that it is gone. No time limit, only an alarm that repeats. */
+export async function terminateStage(
+  context: StageContext,
+  state: Terminating,
+  signal: AbortSignal,
+): Promise<GrantEvent | undefined> {
+  const { fleet, clock, log } = context;
+  const placement = state.placements[state.try];
+  const own = placement && { backend: placement.backend, name: nameFor(context, state, placement) };
+  const targets = state.found.length > 0 || own === undefined ? state.found : [own];
+  const startedMs = clock.monotonicMs();
+  let alarmMs = TERMINATE_ALARM_MS;
+  for (const target of targets) {
+    for (let confirmations = 0; confirmations < 2; ) {
+      if (signal.aborted) return undefined;
+      try {
+        confirmations = (await fleet.terminate(target, signal)) === "gone" ? confirmations + 1 : 0;
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        confirmations = 0;
+        log.warn("terminate-failed", { backend: target.backend, machine: target.name, error });
+      }
+      if (clock.monotonicMs() - startedMs > alarmMs) {
+        log.error("machine-will-not-end", { backend: target.backend, machine: target.name });
+        alarmMs *= 2;
+      }
+      if (confirmations < 2) await clock.sleep(GONE_RECHECK_MS, signal);
+    }
+  }
+  return { type: "gone" };
+}
+
+/** Looks for what an earlier instance left. Throws while a backend cannot be read: unknown is not absent. */
+export async function inspectStage(
+  context: StageContext,
+  state: Resolved,
+  signal: AbortSignal,
+): Promise<GrantEvent | undefined> {
+  const { board, records, fleet } = context;
+  const listing = await fleet.list(signal);
+  if (signal.aborted) return undefined;
+  if (!listing.complete) {
+    throw new BridgeError("unknown-outcome", "a backend could not be listed", { retry: "later" });
+  }
+  const grantId = toHex(state.grantId);
+  const ours = listing.machines.filter((machine) => machine.tags.grantId === grantId);
+  const tag = toHex(replyTag(state.resolution.secret, state.grant.attempt, "receipt"));
+  const chain = logChain(records.logs, state.grantId);
+  const last = chain.at(-1);
+  const first = ours[0];
+  context.log.info("inspected", { grant: correlate(state.grantId), machines: ours.length });
+  return {
+    type: "inspected",
+    machines: ours.flatMap(({ machine, state: of }) => (machine !== undefined && of === "running" ? [machine] : [])),
+    others: ours.filter(({ machine, state: of }) => machine === undefined || of !== "running"),
+    placement: first && {
+      backend: first.backend,
+      region: "",
+      regionClass: "any",
+      zone: "",
+      shape: state.resolution.shape,
+      tee: first.machine?.tee ?? "none",
+      pricePerHourMicros: state.grant.pricePerHourMicros,
+    },
+    receiptPosted: board.replies.get(tag) !== undefined,
+    acked: board.acks.get(tag) !== undefined,
+    chain: {
+      nextSeq: chain.length,
+      head: last === undefined ? CHAIN_START : logHash(last),
+      closed: last !== undefined && isFinal(last),
+    },
+  };
+}
+
+function machineOrder(
+  context: StageContext,
+  state: Provisioning,
+  { region, zone, shape, tee }: Placement,
+): MachineOrder {
+  const { resolution, grant, deadlineMs } = state;
+  const name = nameFor(context, state, { region, zone, shape });
+  return {
+    name,
+    tags: {
+      providerId: toHex(context.providerId),
+      grantId: toHex(state.grantId),
+      attempt: grant.attempt,
+      try: state.try,
+      deadlineMs,
+    },
+    region,
+    zone,
+    shape,
+    tee,
+    image: resolution.image,
+    egress: resolution.manifest.networkPolicy,
+    loginKey: resolution.sshKey ?? signingKey(tenantSeed(context, state)).publicKey,
+    bootstrapHostSeed: derivedSeed(context.localSecret, name, "bootstrap-host"),
+    bootstrapLoginSeed: derivedSeed(context.localSecret, name, "bootstrap-login"),
+    deadlineMs,
+  };
+}
+
+/** The login key pair of a requester who sent no public key. */
+export function tenantSeed(context: StageContext, state: Pick<GrantCommon, "grantId">): Uint8Array {
+  return derivedSeed(context.localSecret, toHex(state.grantId), "tenant-login").reveal();
+}
+
+function nameFor(
+  context: StageContext,
+  state: GrantCommon & { readonly try: number; readonly resolution: Resolution },
+  place: Pick<Placement, "region" | "zone" | "shape">,
+): string {
+  return machineName({
+    providerId: context.providerId,
+    grantId: state.grantId,
+    attempt: state.grant.attempt,
+    try: state.try,
+    region: place.region,
+    zone: place.zone,
+    ...place.shape,
+  });
+}

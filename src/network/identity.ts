@@ -33,3 +33,8 @@ export function peerIdFromText(text: string): PeerId {
     });
   }
 }
+
+/** A full multiaddr: the address and the peer that must answer there. */
+export function withPeerId(address: string, publicKey: Uint8Array): string {
+  return `${address}/p2p/${peerIdOf(toHex(publicKey)).toString()}`;
+}

@@ -233,6 +233,8 @@ describe("money and capacity", () => {
       .replace("0.05", "1");
     const lines = check({ text: PROVIDER + other });
     expect(at(lines, "limits.durationMaxMs")?.message).toContain("on gold costs 24");
+    const cheap = check({ text: PROVIDER.replace("0.05", "2") + other });
+    expect(at(cheap, "limits.durationMaxMs")?.message).toContain("on local costs 48");
     expect(at(lines, "backends.local.priority")?.message).toBe(
       "is 10 like that of gold: their names decide who is asked first",
     );

@@ -22,6 +22,9 @@ spendPerDay = 999999999.999999
   });
 
   test("also with text that needs escapes", () => {
+    const awkward = provider(`${PROVIDER}[card]\nrelease = "\\u007f\\u0000\\t\\\\\\" #"\n`);
+    expect(awkward.config.card.release).toBe('\x7f\0\t\\" #');
+    expect(provider(showToml(awkward, PLAIN)).config).toEqual(awkward.config);
     fc.assert(
       fc.property(fc.string({ maxLength: 30, unit: "binary" }), (release) => {
         const text = `${PROVIDER}[card]\nrelease = ${JSON.stringify(release).replaceAll("\x7f", "\\u007f")}\n`;

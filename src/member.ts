@@ -4,9 +4,9 @@
  * ballot: the scheduler and the unsealer never contradict each other.
  */
 import { join } from "node:path";
+import { equal } from "./base/bytes.ts";
 import type { Clock } from "./base/clock.ts";
 import { signingKey } from "./base/ed25519.ts";
-import { equal } from "./base/bytes.ts";
 import { BridgeError } from "./base/errors.ts";
 import { BALLOT_KEEP_EXTRA_TICKS, SWEEP_INTERVAL_MS } from "./base/limits.ts";
 import type { Logger } from "./base/log.ts";
@@ -23,7 +23,7 @@ import { runScheduler } from "./coalition/scheduler.ts";
 import { createSigner } from "./coalition/signing.ts";
 import { createVoter, serveVoting } from "./coalition/voting.ts";
 import { openArchive } from "./network/archive.ts";
-import { type Joined, joinNetwork } from "./network/join.ts";
+import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { allCollections, type BoardRecords, boardRecords } from "./zipnet/board.ts";
 import { checkUnsealShare } from "./zipnet/tdh2.ts";
 import { serveDirect } from "./zipnet/transport.ts";
@@ -43,6 +43,7 @@ export interface MemberOptions {
   readonly log: Logger;
   /** Whether a card satisfies what a request accepts. */
   readonly evidence?: ClearingView["evidence"];
+  readonly join?: Join;
 }
 
 export interface RunningMember {
@@ -64,7 +65,7 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
 
   const records = coalitionRecords(coalition);
   const board = boardRecords(coalition, records);
-  const network = await joinNetwork({
+  const network = await (options.join ?? joinNetwork)({
     network: coalition.network,
     seed: options.seed.reveal(),
     listen: options.listen,
@@ -103,15 +104,32 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
 
   const publish = (record: Parameters<typeof replica.publish>[0]): void => replica.publish(record);
   void runTicker({ coalition, key, votes: records.ticks, publish, clock, log, signal });
-  void runScheduler({ coalition, index, records, replica, market, voter, evidence, clock, log, signal });
+  void runScheduler({
+    coalition,
+    index,
+    records,
+    replica,
+    market,
+    voter,
+    evidence,
+    clock,
+    log,
+    signal,
+  });
   void pruneBallot();
   log.info("member-up", { addresses: node.addresses().join(" ") });
-  return { network, records, board, stop: async () => void (await shutdown.run(STOP_STAGE_MS, log)) };
+  return {
+    network,
+    records,
+    board,
+    stop: async () => void (await shutdown.run(STOP_STAGE_MS, log)),
+  };
 
   /** Votes and releases are kept until every record of their request has lapsed for everybody. */
   async function pruneBallot(): Promise<void> {
     const { compute, almanac } = coalition.file;
-    const lifeTicks = compute.requestTicks + Math.ceil(DURATION_MAX_MS / almanac.periodMs) + compute.keepTicks;
+    const lifeTicks =
+      compute.requestTicks + Math.ceil(DURATION_MAX_MS / almanac.periodMs) + compute.keepTicks;
     while (!signal.aborted) {
       await clock.sleep(SWEEP_INTERVAL_MS, signal);
       const before = records.tick().seq - lifeTicks - BALLOT_KEEP_EXTRA_TICKS;
@@ -123,7 +141,11 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
 function checkMembership(coalition: Coalition, index: number, publicKey: Uint8Array): void {
   const member = coalition.members.find((one) => one.index === index);
   if (member !== undefined && equal(member.key, publicKey)) return;
-  throw new BridgeError("config-invalid", `the key is not that of member ${index} in the coalition file`, {
-    fix: "check member.index and member.key against coalition.toml",
-  });
+  throw new BridgeError(
+    "config-invalid",
+    `the key is not that of member ${index} in the coalition file`,
+    {
+      fix: "check member.index and member.key against coalition.toml",
+    },
+  );
 }

@@ -17,14 +17,14 @@ import { createReconciler } from "./fleet/reconcile.ts";
 import type { Caps } from "./ledger/inbox.ts";
 import type { Journal } from "./ledger/journal.ts";
 import { type Ledger, startLedger } from "./ledger/ledger.ts";
-import { type Joined, joinNetwork } from "./network/join.ts";
+import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { type CardKeeper, createCardKeeper } from "./stages/card.ts";
 import type { StageContext } from "./stages/context.ts";
 import { createHandlers } from "./stages/handlers.ts";
 import { createIdentity, endorseSelf } from "./stages/identity.ts";
 import { runInbox } from "./stages/inbox.ts";
-import { claimOf, runEvery } from "./stages/sweep.ts";
 import { createStanding, type StandingKeeper } from "./stages/standing.ts";
+import { claimOf, runEvery } from "./stages/sweep.ts";
 import { allCollections, boardRecords } from "./zipnet/board.ts";
 
 export interface ProviderOptions {
@@ -45,6 +45,7 @@ export interface ProviderOptions {
   readonly reconcileIntervalMs: number;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly join?: Join;
 }
 
 export interface Provider {
@@ -64,14 +65,14 @@ export interface Provider {
 const STOP_STAGE_MS = 5000;
 
 export async function startProvider(options: ProviderOptions): Promise<Provider> {
-  const { coalition, journal, clock, log, caps } = options;
+  const { coalition, journal, clock, log, caps, join = joinNetwork } = options;
   const shutdown = new Shutdown(clock);
   const { signal } = shutdown;
 
   const identity = createIdentity(options.operatorKey, options.name);
   const records = coalitionRecords(coalition);
   const board = boardRecords(coalition, records);
-  const network = await joinNetwork({
+  const network = await join({
     network: coalition.network,
     seed: identity.bootSeed,
     listen: options.listen,
@@ -84,8 +85,19 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   });
   shutdown.defer("network", () => network.leave());
 
-  const fleet = createFleet(options.backends(Buffer.from(identity.providerId).toString("hex")), clock, log);
-  const context: StageContext = { ...identity, ...options, records, board, fleet, replica: network.replica };
+  const fleet = createFleet(
+    options.backends(Buffer.from(identity.providerId).toString("hex")),
+    clock,
+    log,
+  );
+  const context: StageContext = {
+    ...identity,
+    ...options,
+    records,
+    board,
+    fleet,
+    replica: network.replica,
+  };
   const standing = createStanding(context, journal);
   const ledger: Ledger = startLedger({
     journal,
@@ -123,7 +135,14 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     // The coalition first: what it remembers of us decides our seq, and which grants we already took.
     const members = coalition.members.map((member) => member.peer);
     await network.replica.converged(members, coalition.file.committee.unsealThreshold, signal);
-    endorseSelf({ ...options, identity, network: coalition.network, records, lastSeq: standing.lastSeq, signal });
+    endorseSelf({
+      ...options,
+      identity,
+      network: coalition.network,
+      records,
+      lastSeq: standing.lastSeq,
+      signal,
+    });
     await standing.checkRetired();
     await fleet.refresh(signal);
     cards.publish();

@@ -2,7 +2,7 @@
  * The requester's side, step by step: join with a throw-away identity, look at the candidates, send one sealed request,
  * follow the public records, find the reply that only we can recognise, open and check it, acknowledge.
  */
-import { verdictOnCard, type Verdict } from "./attestation/verdict.ts";
+import { type Verdict, verdictOnCard } from "./attestation/verdict.ts";
 import { equal, fromHex, toHex } from "./base/bytes.ts";
 import type { Clock } from "./base/clock.ts";
 import { randomSeed, signingKey } from "./base/ed25519.ts";
@@ -17,10 +17,17 @@ import { type ComputeGrant, grantId, type RefusalCode } from "./coalition/grant.
 import { attemptKey } from "./coalition/ids.ts";
 import { type ComputeLog, isFinal } from "./coalition/log.ts";
 import { type CoalitionRecords, coalitionRecords, logChain } from "./coalition/records.ts";
+import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { encodeRecord, signRecord } from "./network/record.ts";
-import { type Joined, joinNetwork } from "./network/join.ts";
 import { openReply, type ReplyContent, type SshAccessReceipt } from "./receipt/receipt.ts";
-import { allCollections, type BoardRecords, boardRecords, type Reply, replySecret, replyTag } from "./zipnet/board.ts";
+import {
+  allCollections,
+  type BoardRecords,
+  boardRecords,
+  type Reply,
+  replySecret,
+  replyTag,
+} from "./zipnet/board.ts";
 import { composeRequest, type Order, type RequestState, seedOf } from "./zipnet/compose.ts";
 import { packRequest, unpackRequest } from "./zipnet/message.ts";
 import { directTransport, type RequestTransport } from "./zipnet/transport.ts";
@@ -29,13 +36,19 @@ export interface RequesterOptions {
   readonly coalition: Coalition;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly join?: Join;
 }
 
 /** What the person waiting is told, in order. */
 export type Progress =
   | { readonly step: "granted"; readonly grant: ComputeGrant }
   | { readonly step: "admitted"; readonly grant: ComputeGrant }
-  | { readonly step: "refused"; readonly grant: ComputeGrant; readonly code: RefusalCode; readonly detail: string };
+  | {
+      readonly step: "refused";
+      readonly grant: ComputeGrant;
+      readonly code: RefusalCode;
+      readonly detail: string;
+    };
 
 export interface Outcome {
   readonly grant: ComputeGrant;
@@ -58,7 +71,11 @@ export interface Requester {
   compose(order: Order): RequestState;
   send(state: RequestState, signal: AbortSignal): Promise<void>;
   /** Throws `attempts-exhausted`, `no-grant`, or the final refusal as `not-eligible`. */
-  awaitReceipt(state: RequestState, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<Outcome>;
+  awaitReceipt(
+    state: RequestState,
+    onProgress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<Outcome>;
   acknowledge(state: RequestState, outcome: Outcome, signal: AbortSignal): Promise<void>;
   /** The grant's final log entry. */
   awaitLog(grant: ComputeGrant, signal: AbortSignal): Promise<ComputeLog>;
@@ -67,11 +84,14 @@ export interface Requester {
 
 const LOOK_MS = 1000; // records wake us at once; this only bounds how late a lapsed wait is noticed
 
-export async function joinAsRequester(options: RequesterOptions, signal: AbortSignal): Promise<Requester> {
+export async function joinAsRequester(
+  options: RequesterOptions,
+  signal: AbortSignal,
+): Promise<Requester> {
   const { coalition, clock, log } = options;
   const records = coalitionRecords(coalition);
   const board = boardRecords(coalition, records);
-  const network = await joinNetwork({
+  const network = await (options.join ?? joinNetwork)({
     network: coalition.network,
     seed: randomSeed(),
     listen: [],
@@ -112,7 +132,8 @@ export async function joinAsRequester(options: RequesterOptions, signal: AbortSi
       replica.store.offer(bytes);
       await transport.send(message, until);
     },
-    awaitReceipt: (state, onProgress, until) => awaitReceipt({ coalition, records, board, clock, log }, state, onProgress, until),
+    awaitReceipt: (state, onProgress, until) =>
+      awaitReceipt({ coalition, records, board, clock, log }, state, onProgress, until),
     async acknowledge(state, { tag }, until) {
       const key = signingKey(seedOf(state, "ackSeed"));
       const record = signRecord(key, coalition.network, "ack", { v: 1, tag });
@@ -161,7 +182,12 @@ async function awaitReceipt(
       const refusal = records.refusals.get(key)?.body;
       if (refusal !== undefined) {
         const { code } = refusal;
-        tell({ step: "refused", grant, code, detail: sealedDetail(view, state, grant, refusal.endorsement.kemKey) });
+        tell({
+          step: "refused",
+          grant,
+          code,
+          detail: sealedDetail(view, state, grant, refusal.endorsement.kemKey),
+        });
       }
     }
     checkHopeful(view, state, requestId);
@@ -177,12 +203,22 @@ function findReceipt(view: View, state: RequestState, grant: ComputeGrant): Outc
 }
 
 /** The provider's own words on a refusal, once they are on the board; "" until then. */
-function sealedDetail(view: View, state: RequestState, grant: ComputeGrant, providerKem: Uint8Array): string {
+function sealedDetail(
+  view: View,
+  state: RequestState,
+  grant: ComputeGrant,
+  providerKem: Uint8Array,
+): string {
   const opened = replyTag(seedOf(state, "secret"), grant.attempt, "refusal");
   const replySeed = seedOf(state, "replySeed");
-  const closed = replyTag(replySecret(replySeed, providerKem, grant.requestId), grant.attempt, "refusal");
+  const closed = replyTag(
+    replySecret(replySeed, providerKem, grant.requestId),
+    grant.attempt,
+    "refusal",
+  );
   const content =
-    openTagged(view, opened, grant, seedOf(state, "kemSeed")) ?? openTagged(view, closed, grant, replySeed);
+    openTagged(view, opened, grant, seedOf(state, "kemSeed")) ??
+    openTagged(view, closed, grant, replySeed);
   return content?.kind === "refusal" ? content.detail : "";
 }
 
@@ -206,20 +242,33 @@ function openTagged(
 }
 
 /** Throws once no receipt can come any more. */
-function checkHopeful({ coalition, records }: View, state: RequestState, requestId: Uint8Array): void {
+function checkHopeful(
+  { coalition, records }: View,
+  state: RequestState,
+  requestId: Uint8Array,
+): void {
   const now = records.tick().seq;
   const seen = records.requests.get(state.requestId)?.arrivalTick ?? now;
-  const at = standing(attemptViews(records, requestId), seen, now, coalition.file.compute.attemptTicks);
+  const at = standing(
+    attemptViews(records, requestId),
+    seen,
+    now,
+    coalition.file.compute.attemptTicks,
+  );
   if (at.state === "refused") {
     throw new BridgeError("not-eligible", `the provider refused the grant: ${at.code}`, {
       fix: "send a new request; see the detail above for what to change",
     });
   }
   if (at.state === "exhausted") {
-    throw new BridgeError("attempts-exhausted", `no provider took the request in ${ATTEMPTS_MAX} attempts`, {
-      retry: "later",
-      fix: "try again later, accept a higher price, or ask for less",
-    });
+    throw new BridgeError(
+      "attempts-exhausted",
+      `no provider took the request in ${ATTEMPTS_MAX} attempts`,
+      {
+        retry: "later",
+        fix: "try again later, accept a higher price, or ask for less",
+      },
+    );
   }
   if (at.state === "open" && now > state.expiryTick) {
     throw new BridgeError("no-grant", "the request lapsed without a grant", {
@@ -238,7 +287,13 @@ async function changes<T>(
   look: () => T | undefined,
 ): Promise<T> {
   let wake = new AbortController();
-  const stops = [records.grants, records.admissions, records.refusals, records.logs, board.replies].map((collection) =>
+  const stops = [
+    records.grants,
+    records.admissions,
+    records.refusals,
+    records.logs,
+    board.replies,
+  ].map((collection) =>
     (collection as { subscribe(listener: () => void): () => void }).subscribe(() => wake.abort()),
   );
   try {

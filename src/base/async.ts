@@ -1,7 +1,10 @@
 /** Small tools for waiting on several things at once. */
 
 /** True as soon as `need` promises are fulfilled, false when that has become impossible. Never rejects. */
-export async function atLeast(need: number, promises: readonly Promise<unknown>[]): Promise<boolean> {
+export async function atLeast(
+  need: number,
+  promises: readonly Promise<unknown>[],
+): Promise<boolean> {
   if (need <= 0) return true;
   if (promises.length < need) return false;
   return await new Promise((resolve) => {

@@ -32,3 +32,10 @@ export const systemClock: Clock = {
 export function jitter(baseMs: number, share = 0.2): number {
   return baseMs * (1 + share * (2 * Math.random() - 1));
 }
+
+/** A signal that aborts after `delayMs` on this clock, or with its parent. */
+export function timeoutSignal(clock: Clock, delayMs: number, parent?: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  void clock.sleep(delayMs, parent).then(() => controller.abort());
+  return controller.signal;
+}

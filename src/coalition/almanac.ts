@@ -10,10 +10,14 @@ import type { SigningKey } from "../base/ed25519.ts";
 import type { Logger } from "../base/log.ts";
 import { codec, integer, type Static, strictObject, Type } from "../base/schema.ts";
 import type { Collection } from "../network/collection.ts";
-import { signRecord, type SignedRecord } from "../network/record.ts";
+import { type SignedRecord, signRecord } from "../network/record.ts";
 import type { Coalition } from "./config.ts";
 
-export const TickVoteSchema = strictObject({ v: Type.Literal(1), seq: integer(1), timeMs: integer(1) });
+export const TickVoteSchema = strictObject({
+  v: Type.Literal(1),
+  seq: integer(1),
+  timeMs: integer(1),
+});
 export type TickVote = Static<typeof TickVoteSchema>;
 export const tickVoteCodec = codec(TickVoteSchema, "tick vote");
 
@@ -28,7 +32,10 @@ export function currentTick(votes: Collection<TickVote>, threshold: number): Tic
   const bySeq = [...votes.values()].map((entry) => entry.body).sort((a, b) => b.seq - a.seq);
   const reached = bySeq[threshold - 1];
   if (reached === undefined) return { seq: 0, timeMs: 0 };
-  const times = bySeq.slice(0, threshold).map((vote) => vote.timeMs).sort((a, b) => a - b);
+  const times = bySeq
+    .slice(0, threshold)
+    .map((vote) => vote.timeMs)
+    .sort((a, b) => a - b);
   return { seq: reached.seq, timeMs: times[Math.floor(times.length / 2)] ?? 0 };
 }
 

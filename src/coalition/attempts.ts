@@ -58,7 +58,10 @@ export function standing(
 }
 
 /** Collects the views of one request from the collections. */
-export function attemptViews(records: CoalitionRecords, requestId: Uint8Array): (AttemptView | undefined)[] {
+export function attemptViews(
+  records: CoalitionRecords,
+  requestId: Uint8Array,
+): (AttemptView | undefined)[] {
   return Array.from({ length: ATTEMPTS_MAX }, (_, i) => {
     const key = attemptKey(requestId, i + 1);
     const grant = records.grants.get(key);

@@ -55,7 +55,9 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
   db.run(
     "CREATE TABLE IF NOT EXISTS releases (request BLOB, attempt INTEGER, provider_id BLOB NOT NULL, seq INTEGER NOT NULL, tick INTEGER NOT NULL, PRIMARY KEY (request, attempt)) WITHOUT ROWID",
   );
-  const votesOf = db.query<VoteRow, [Uint8Array]>("SELECT attempt, grant_id FROM votes WHERE request = ?");
+  const votesOf = db.query<VoteRow, [Uint8Array]>(
+    "SELECT attempt, grant_id FROM votes WHERE request = ?",
+  );
   const releasesOf = db.query<ReleaseRow, [Uint8Array]>(
     "SELECT attempt, provider_id, seq FROM releases WHERE request = ?",
   );
@@ -65,7 +67,12 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
   const releases = (requestId: Uint8Array): Release[] =>
     releasesOf
       .all(requestId)
-      .map((row) => ({ requestId, attempt: row.attempt, providerId: row.provider_id, seq: row.seq }));
+      .map((row) => ({
+        requestId,
+        attempt: row.attempt,
+        providerId: row.provider_id,
+        seq: row.seq,
+      }));
 
   return {
     vote(requestId, attempt, grantId, isOver) {
@@ -76,12 +83,22 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
         throw new BridgeError("already-voted", `voted for another grant in attempt ${attempt}`);
       }
       const held = releases(requestId);
-      if (votes.some((vote) => vote.attempt > attempt) || held.some((release) => release.attempt >= attempt)) {
-        throw new BridgeError("attempt-passed", `attempt ${attempt} lies behind a later vote or a release`);
+      if (
+        votes.some((vote) => vote.attempt > attempt) ||
+        held.some((release) => release.attempt >= attempt)
+      ) {
+        throw new BridgeError(
+          "attempt-passed",
+          `attempt ${attempt} lies behind a later vote or a release`,
+        );
       }
       const locked = held.find((release) => release.attempt < attempt && !isOver(release));
       if (locked !== undefined) {
-        throw new BridgeError("release-locked", `a share is released for attempt ${locked.attempt}`, { retry: "later" });
+        throw new BridgeError(
+          "release-locked",
+          `a share is released for attempt ${locked.attempt}`,
+          { retry: "later" },
+        );
       }
       addVote.run(requestId, attempt, grantId, nowTick());
     },
@@ -92,14 +109,21 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
     release({ requestId, attempt, providerId, seq }) {
       const held = releases(requestId);
       if ([...votesOf.all(requestId), ...held].some((later) => later.attempt > attempt)) {
-        throw new BridgeError("attempt-passed", `attempt ${attempt} lies behind a later vote or release`);
+        throw new BridgeError(
+          "attempt-passed",
+          `attempt ${attempt} lies behind a later vote or release`,
+        );
       }
       const same = held.find((release) => release.attempt === attempt);
       if (same !== undefined) {
         if (toHex(same.providerId) !== toHex(providerId)) {
-          throw new BridgeError("not-the-provider", `attempt ${attempt} was released to another provider`);
+          throw new BridgeError(
+            "not-the-provider",
+            `attempt ${attempt} was released to another provider`,
+          );
         }
-        if (seq < same.seq) throw new BridgeError("stale-epoch", "a newer instance of this provider has the share");
+        if (seq < same.seq)
+          throw new BridgeError("stale-epoch", "a newer instance of this provider has the share");
         if (seq === same.seq) return;
       }
       putRelease.run(requestId, attempt, providerId, seq, nowTick());

@@ -3,7 +3,15 @@ import type { Bytes32 } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import { taggedHash } from "../base/hash.ts";
 import { CARD_OFFERS_MAX } from "../base/limits.ts";
-import { Bytes32Schema, codec, integer, oneOf, type Static, strictObject, Type } from "../base/schema.ts";
+import {
+  Bytes32Schema,
+  codec,
+  integer,
+  oneOf,
+  type Static,
+  strictObject,
+  Type,
+} from "../base/schema.ts";
 import { EndorsementSchema } from "./endorsement.ts";
 import { OfferSchema } from "./offer.ts";
 
@@ -34,7 +42,10 @@ export const CardSchema = strictObject({
   /** preHash of the provider program's own manifest. */
   manifestPreHash: Bytes32Schema,
   /** The release the program was built from: version and source tree hash. */
-  release: strictObject({ version: Type.String({ maxLength: 32 }), tree: Type.String({ maxLength: 64 }) }),
+  release: strictObject({
+    version: Type.String({ maxLength: 32 }),
+    tree: Type.String({ maxLength: 64 }),
+  }),
   /** Hash of the evidence bundle; absent when the provider cannot prove what it runs on. */
   evidenceHash: Type.Optional(Bytes32Schema),
   endorsement: EndorsementSchema,
@@ -50,4 +61,3 @@ export function cardHash(card: ProviderCard): Bytes32 {
 export function cardEpoch(card: ProviderCard): readonly [seq: number, counter: number] {
   return [card.endorsement.seq, card.counter];
 }
-

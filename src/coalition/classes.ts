@@ -102,7 +102,10 @@ export function teeSatisfies(have: TeeKind, want: TeeWant): boolean {
 function step(need: number, steps: readonly number[], what: string): number {
   const found = steps.find((size) => size >= need);
   if (found === undefined) {
-    throw new BridgeError("bad-argument", `${what}: ${need} is above the largest class ${steps.at(-1)}`);
+    throw new BridgeError(
+      "bad-argument",
+      `${what}: ${need} is above the largest class ${steps.at(-1)}`,
+    );
   }
   return found;
 }

@@ -23,7 +23,13 @@ export interface ClearingView {
   readonly evidence: (card: ProviderCard, accept: Accept) => string | undefined;
 }
 
-export type Ineligible = Misfit | "stale-card" | "not-serving" | "no-capacity" | "excluded" | "evidence";
+export type Ineligible =
+  | Misfit
+  | "stale-card"
+  | "not-serving"
+  | "no-capacity"
+  | "excluded"
+  | "evidence";
 
 export interface Choice {
   readonly card: ProviderCard;
@@ -95,4 +101,3 @@ export function withoutEvidence(card: ProviderCard, accept: Accept): string | un
   if (asksNothing) return undefined;
   return card.evidenceHash === undefined ? "no-evidence" : "evidence-not-checked";
 }
-

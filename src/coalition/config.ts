@@ -103,13 +103,20 @@ export function readCoalition(path: string, pin?: string): Coalition {
     throw new BridgeError("config-unreadable", `cannot read the coalition file ${path}`, { cause });
   }
   if (bytes.length > COALITION_FILE_BYTES_MAX) {
-    throw new BridgeError("config-invalid", `${path} is larger than ${COALITION_FILE_BYTES_MAX} bytes`);
+    throw new BridgeError(
+      "config-invalid",
+      `${path} is larger than ${COALITION_FILE_BYTES_MAX} bytes`,
+    );
   }
   const coalition = coalitionFrom(parseToml(bytes, path).decode(CoalitionSchema));
   if (pin !== undefined && !equal(fromHex(pin, "coalition pin"), coalition.fingerprint)) {
-    throw new BridgeError("config-invalid", `${path} has the fingerprint ${toHex(coalition.fingerprint)}, not the pinned one`, {
-      fix: "compare the file with the one your coalition published; do not go on with this one",
-    });
+    throw new BridgeError(
+      "config-invalid",
+      `${path} has the fingerprint ${toHex(coalition.fingerprint)}, not the pinned one`,
+      {
+        fix: "compare the file with the one your coalition published; do not go on with this one",
+      },
+    );
   }
   return coalition;
 }
@@ -117,7 +124,12 @@ export function readCoalition(path: string, pin?: string): Coalition {
 export function coalitionFrom(file: CoalitionFile): Coalition {
   checkName(file.name, "coalition name");
   const { committee } = file;
-  checkThresholds(committee.members.length, committee.grantThreshold, committee.unsealThreshold, committee.faulty);
+  checkThresholds(
+    committee.members.length,
+    committee.grantThreshold,
+    committee.unsealThreshold,
+    committee.faulty,
+  );
   const members = committee.members.map((member, i) => ({
     index: i + 1,
     name: checkName(member.name, "member name"),
@@ -128,8 +140,16 @@ export function coalitionFrom(file: CoalitionFile): Coalition {
   if (new Set(members.map((member) => member.peer)).size !== members.length) {
     throw new BridgeError("config-invalid", "two committee members have the same key");
   }
-  const grantCommitments = commitments(committee.grantCommitments, committee.grantThreshold, "grantCommitments");
-  const unsealCommitments = commitments(committee.unsealCommitments, committee.unsealThreshold, "unsealCommitments");
+  const grantCommitments = commitments(
+    committee.grantCommitments,
+    committee.grantThreshold,
+    "grantCommitments",
+  );
+  const unsealCommitments = commitments(
+    committee.unsealCommitments,
+    committee.unsealThreshold,
+    "unsealCommitments",
+  );
   const root = coalitionRoot(coalitionId(file.name), {
     lattices: file.lattices.map((id) => fromHex(id)),
     organisms: file.organisms.map((organism) => fromHex(organism.stableId)),
@@ -168,7 +188,10 @@ export function checkThresholds(n: number, grant: number, unseal: number, faulty
 
 function commitments(hex: readonly string[], threshold: number, what: string): Bytes32[] {
   if (hex.length !== threshold) {
-    throw new BridgeError("config-invalid", `committee.${what} must have ${threshold} entries, one per threshold`);
+    throw new BridgeError(
+      "config-invalid",
+      `committee.${what} must have ${threshold} entries, one per threshold`,
+    );
   }
   return hex.map((text) => bytes32(fromHex(text), what));
 }
@@ -176,7 +199,6 @@ function commitments(hex: readonly string[], threshold: number, what: string): B
 export function memberByKey(coalition: Coalition, key: Uint8Array): Member | undefined {
   return coalition.members.find((member) => equal(member.key, key));
 }
-
 
 /** What a grant's bounds allow for admission and start, on top of the requested duration. */
 export function attemptSlackMs(coalition: Coalition): number {

@@ -10,7 +10,14 @@ import { BridgeError } from "../base/errors.ts";
 import { lp } from "../base/hash.ts";
 import { ENDORSEMENT_MS_MAX } from "../base/limits.ts";
 import { checkName } from "../base/names.ts";
-import { Bytes32Schema, byteString, integer, type Static, strictObject, Type } from "../base/schema.ts";
+import {
+  Bytes32Schema,
+  byteString,
+  integer,
+  type Static,
+  strictObject,
+  Type,
+} from "../base/schema.ts";
 import { providerId } from "./ids.ts";
 
 export const EndorsementSchema = strictObject({
@@ -27,7 +34,12 @@ export type Endorsement = Static<typeof EndorsementSchema>;
 type Terms = Omit<Endorsement, "signature">;
 
 /** The operator endorses. Throws `bad-argument` for more than 24 hours. */
-export function endorse(operator: SigningKey, network: Bytes32, terms: Omit<Terms, "operator">, nowMs: number): Endorsement {
+export function endorse(
+  operator: SigningKey,
+  network: Bytes32,
+  terms: Omit<Terms, "operator">,
+  nowMs: number,
+): Endorsement {
   if (terms.notAfterMs - nowMs > ENDORSEMENT_MS_MAX) {
     throw new BridgeError("bad-argument", "an endorsement lasts 24 hours at most");
   }
@@ -39,11 +51,17 @@ export function endorse(operator: SigningKey, network: Bytes32, terms: Omit<Term
  * Checks that the endorsement holds, that it names the signer's key, and that it speaks for the provider.
  * Time is not checked here: a record is judged at its own tick (DESIGN section 5). Throws `not-endorsed`.
  */
-export function checkEndorsed(endorsement: Endorsement, network: Bytes32, signer: Uint8Array, provider: Uint8Array): void {
+export function checkEndorsed(
+  endorsement: Endorsement,
+  network: Bytes32,
+  signer: Uint8Array,
+  provider: Uint8Array,
+): void {
   const { signature, ...terms } = endorsement;
   checkName(terms.name, "provider name");
   if (!equal(terms.bootKey, signer)) throw refused("the endorsement names another boot key");
-  if (!equal(endorsedProvider(endorsement), provider)) throw refused("the endorsement is for another provider");
+  if (!equal(endorsedProvider(endorsement), provider))
+    throw refused("the endorsement is for another provider");
   if (!verify(terms.operator, signingInput(network, terms), signature)) {
     throw refused("the operator's signature does not hold");
   }

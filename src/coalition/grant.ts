@@ -7,7 +7,15 @@ import type { Bytes32 } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import { taggedHash } from "../base/hash.ts";
 import { ATTEMPTS_MAX } from "../base/limits.ts";
-import { Bytes32Schema, codec, integer, oneOf, type Static, strictObject, Type } from "../base/schema.ts";
+import {
+  Bytes32Schema,
+  codec,
+  integer,
+  oneOf,
+  type Static,
+  strictObject,
+  Type,
+} from "../base/schema.ts";
 import { EndorsementSchema } from "./endorsement.ts";
 
 export const GrantSchema = strictObject({

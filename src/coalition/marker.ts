@@ -1,5 +1,13 @@
 /** Stop and retire: a provider's last word. A higher seq supersedes a stop, nothing supersedes retire (DESIGN section 7). */
-import { Bytes32Schema, codec, integer, oneOf, type Static, strictObject, Type } from "../base/schema.ts";
+import {
+  Bytes32Schema,
+  codec,
+  integer,
+  oneOf,
+  type Static,
+  strictObject,
+  Type,
+} from "../base/schema.ts";
 import { EndorsementSchema } from "./endorsement.ts";
 
 export const MarkerSchema = strictObject({

@@ -5,7 +5,7 @@
 import { equal, toHex } from "../base/bytes.ts";
 import { RECENT_CARDS_MAX } from "../base/limits.ts";
 import type { Entry } from "../network/collection.ts";
-import { type ProviderCard, cardHash } from "./card.ts";
+import { cardHash, type ProviderCard } from "./card.ts";
 import type { Candidate } from "./clearing.ts";
 import type { ComputeGrant } from "./grant.ts";
 import { attemptKey } from "./ids.ts";
@@ -44,7 +44,8 @@ export function openMarket(records: CoalitionRecords): Market {
   records.grants.subscribe(rememberGrant);
   records.refusals.subscribe((entry) => open.get(toHex(entry.body.providerId))?.delete(entry.key));
   records.logs.subscribe(({ body }) => {
-    if (isFinal(body)) open.get(toHex(body.providerId))?.delete(attemptKey(body.requestId, body.attempt));
+    if (isFinal(body))
+      open.get(toHex(body.providerId))?.delete(attemptKey(body.requestId, body.attempt));
   });
 
   /** Not admitted yet, or younger than the card that is offered. */

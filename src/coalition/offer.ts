@@ -3,7 +3,14 @@ import type { Bytes32 } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import { taggedHash } from "../base/hash.ts";
 import { Bytes32Schema, integer, type Static, strictObject, Type } from "../base/schema.ts";
-import { covers, ImageKindSchema, RegionClassSchema, ShapeSchema, TeeKindSchema, teeSatisfies } from "./classes.ts";
+import {
+  covers,
+  ImageKindSchema,
+  RegionClassSchema,
+  ShapeSchema,
+  TeeKindSchema,
+  teeSatisfies,
+} from "./classes.ts";
 import type { ComputeRequest } from "./request.ts";
 
 export const OfferSchema = strictObject({

@@ -60,11 +60,7 @@ export function coalitionRecords(coalition: Coalition): CoalitionRecords {
   const cards = cardCollection(coalition, markers, tick);
   const requests = requestCollection(coalition, tick);
   const grants = grantCollection(coalition);
-  const answered = (
-    body: Admission | Refusal,
-    signer: Bytes32,
-    key: string,
-  ): void => {
+  const answered = (body: Admission | Refusal, signer: Bytes32, key: string): void => {
     checkProvider(coalition, body, signer);
     checkGranted(grants, body, key);
   };
@@ -195,7 +191,10 @@ function requestCollection(coalition: Coalition, tick: () => Tick): Collection<R
       }
       checkRequest(message);
       if (message.request.expiryTick > tick().seq + compute.requestTicks) {
-        throw new BridgeError("wrong-schema", `a request may wait at most ${compute.requestTicks} ticks`);
+        throw new BridgeError(
+          "wrong-schema",
+          `a request may wait at most ${compute.requestTicks} ticks`,
+        );
       }
     },
   });
@@ -215,7 +214,10 @@ function grantCollection(coalition: Coalition): Collection<ComputeGrant> {
         throw new BridgeError("wrong-key", "a grant is signed by this coalition's committee");
       }
       if (grant.committeeEpoch > coalition.file.committee.epoch) {
-        throw new BridgeError("lacks-context", "the grant is of a later committee epoch than our coalition file");
+        throw new BridgeError(
+          "lacks-context",
+          "the grant is of a later committee epoch than our coalition file",
+        );
       }
     },
   });
@@ -235,7 +237,8 @@ type GrantAnswer = Pick<Admission, "grantId" | "providerId">;
 
 function checkGranted(grants: Collection<ComputeGrant>, answer: GrantAnswer, key: string): void {
   const grant = grants.get(key)?.body;
-  if (grant === undefined) throw new BridgeError("lacks-context", "the grant it answers is not known here");
+  if (grant === undefined)
+    throw new BridgeError("lacks-context", "the grant it answers is not known here");
   if (!equal(grant.providerId, answer.providerId) || !equal(grantId(grant), answer.grantId)) {
     throw new BridgeError("not-granted", "the grant is not this provider's");
   }
@@ -249,7 +252,8 @@ function checkChained(logs: Collection<ComputeLog>, log: ComputeLog): void {
     return;
   }
   const previous = logs.get(`${toHex(log.grantId)}:${log.seq - 1}`)?.body;
-  if (previous === undefined) throw new BridgeError("lacks-context", "the log entry before is not known here");
+  if (previous === undefined)
+    throw new BridgeError("lacks-context", "the log entry before is not known here");
   if (!equal(logHash(previous), log.previous) || isFinal(previous)) {
     throw new BridgeError("wrong-schema", "log.previous: does not continue the chain");
   }

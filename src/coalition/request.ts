@@ -7,8 +7,23 @@ import { encodeCanonical } from "../base/canonical.ts";
 import { BridgeError } from "../base/errors.ts";
 import { taggedHash } from "../base/hash.ts";
 import { ENVELOPE_BYTES, REQUEST_BYTES_MAX } from "../base/limits.ts";
-import { Bytes32Schema, byteString, codec, integer, oneOf, type Static, strictObject, Type } from "../base/schema.ts";
-import { isDurationClass, isShapeClass, RegionClassSchema, ShapeSchema, TeeWantSchema } from "./classes.ts";
+import {
+  Bytes32Schema,
+  byteString,
+  codec,
+  integer,
+  oneOf,
+  type Static,
+  strictObject,
+  Type,
+} from "../base/schema.ts";
+import {
+  isDurationClass,
+  isShapeClass,
+  RegionClassSchema,
+  ShapeSchema,
+  TeeWantSchema,
+} from "./classes.ts";
 
 /** Lowest acceptable state of the provider's platform, best first. */
 export const TCB_CLASSES = ["up-to-date", "advised", "out-of-date", "unattested"] as const;
@@ -73,12 +88,16 @@ export function requestBodyHash(request: Omit<ComputeRequest, "bearerPointer">):
 export function checkRequest(message: RequestMessage): void {
   const { request, sealed } = message;
   if (!isShapeClass(request.shape)) throw wrong("shape is not one of the listed classes");
-  if (!isDurationClass(request.durationMs)) throw wrong("durationMs is not one of the listed classes");
+  if (!isDurationClass(request.durationMs))
+    throw wrong("durationMs is not one of the listed classes");
   if (Buffer.compare(bearerPointer(sealed), request.bearerPointer) !== 0) {
     throw wrong("bearerPointer is not the hash of the sealed envelope");
   }
   if (encodeCanonical(message).length > REQUEST_BYTES_MAX) {
-    throw new BridgeError("too-large", `request and envelope together exceed ${REQUEST_BYTES_MAX} bytes`);
+    throw new BridgeError(
+      "too-large",
+      `request and envelope together exceed ${REQUEST_BYTES_MAX} bytes`,
+    );
   }
 }
 

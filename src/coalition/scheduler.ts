@@ -2,8 +2,9 @@
  * A member as a proposer: it keeps the open requests, and when the rotation falls on it, picks the winner, gathers
  * votes, has the grant signed by a threshold, and publishes it.
  */
-import { toHex } from "../base/bytes.ts";
+
 import { atLeast } from "../base/async.ts";
+import { toHex } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import type { Clock } from "../base/clock.ts";
 import { BridgeError, codeOf } from "../base/errors.ts";
@@ -70,7 +71,12 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
     const { request } = entry.body;
     const now = records.tick().seq;
     const id = requestId(request);
-    const at = standing(attemptViews(records, id), entry.arrivalTick, now, coalition.file.compute.attemptTicks);
+    const at = standing(
+      attemptViews(records, id),
+      entry.arrivalTick,
+      now,
+      coalition.file.compute.attemptTicks,
+    );
     if (request.expiryTick < now || at.state === "exhausted" || at.state === "refused") {
       open.delete(entry.key);
       return;
@@ -84,13 +90,19 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
     proposals.set(key, grant);
     running.add(key);
     void propose(grant)
-      .catch((error: unknown) => log.info("proposal-failed", { request: id, attempt: at.attempt, error }))
+      .catch((error: unknown) =>
+        log.info("proposal-failed", { request: id, attempt: at.attempt, error }),
+      )
       .finally(() => running.delete(key));
     forgetOld(proposals);
   }
 
   /** The winner under the clearing rule, as a grant. */
-  function draft(request: ComputeRequest, id: Uint8Array, attempt: number): ComputeGrant | undefined {
+  function draft(
+    request: ComputeRequest,
+    id: Uint8Array,
+    attempt: number,
+  ): ComputeGrant | undefined {
     const now = records.tick();
     const { compute } = coalition.file;
     const choice = choose(market.candidates(), request, id, {
@@ -109,13 +121,22 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
     const refusals: string[] = [];
     const asked = others.map((member) => askVote(member, grant, ready, refusals));
     if (!(await atLeast(coalition.file.committee.grantThreshold - 1, asked))) {
-      throw new BridgeError("too-few-shares", `too few votes: ${refusals.join("; ")}`, { retry: "later" });
+      throw new BridgeError("too-few-shares", `too few votes: ${refusals.join("; ")}`, {
+        retry: "later",
+      });
     }
     // Who has answered signs first; the others stand by in case one of these fails.
-    const willing = coalition.members.toSorted((a, b) => Number(ready.has(b.index)) - Number(ready.has(a.index)));
+    const willing = coalition.members.toSorted(
+      (a, b) => Number(ready.has(b.index)) - Number(ready.has(a.index)),
+    );
     const unsigned = unsignedRecord(coalition.network, "grant", grant);
     const peers = willing.map((member) => signingPeer(member, grant));
-    const { signature, named } = await signTogether(coalition, signingInput(unsigned), peers, ready);
+    const { signature, named } = await signTogether(
+      coalition,
+      signingInput(unsigned),
+      peers,
+      ready,
+    );
     for (const { index, reason } of named) log.warn("signer-named", { member: index, reason });
     options.replica.publish({ ...unsigned, signer: coalition.grantKey, signature });
     log.info("granted", {
@@ -140,12 +161,18 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   }
 
   async function vote(member: Member, grant: ComputeGrant): Promise<Commitment> {
-    const answer = await options.replica.transport.request(member.peer, VOTE_PROTOCOL, encodeCanonical({ grant }), {
-      timeoutMs: COMMITTEE_REQUEST_MS,
-      signal,
-    });
+    const answer = await options.replica.transport.request(
+      member.peer,
+      VOTE_PROTOCOL,
+      encodeCanonical({ grant }),
+      {
+        timeoutMs: COMMITTEE_REQUEST_MS,
+        signal,
+      },
+    );
     const commitment = commitmentCodec.decode(answer, 1024);
-    if (commitment.index !== member.index) throw new BridgeError("bad-share", "a commitment under another index");
+    if (commitment.index !== member.index)
+      throw new BridgeError("bad-share", "a commitment under another index");
     return commitment;
   }
 

@@ -3,7 +3,7 @@
  * a bad or silent signer is named, and another subset starts with fresh nonces. Nonces live in memory, are used
  * once and never stored: a restart merely wastes a session.
  */
-import { type FROST } from "@noble/curves/abstract/frost.js";
+import type { FROST } from "@noble/curves/abstract/frost.js";
 import { ed25519_FROST } from "@noble/curves/ed25519.js";
 import { must } from "../base/assert.ts";
 import { type Bytes32, toHex } from "../base/bytes.ts";
@@ -30,7 +30,10 @@ export function frostPublic(coalition: Coalition): FrostPublic {
     signers: { min: committee.grantThreshold, max: coalition.members.length },
     commitments: committee.grantCommitments.map((hex) => new Uint8Array(Buffer.from(hex, "hex"))),
     verifyingShares: Object.fromEntries(
-      [...coalition.grantShareKeys].map(([index, key]) => [frost.Identifier.fromNumber(index), key]),
+      [...coalition.grantShareKeys].map(([index, key]) => [
+        frost.Identifier.fromNumber(index),
+        key,
+      ]),
     ),
   };
 }
@@ -66,7 +69,11 @@ export function createSigner(coalition: Coalition, index: number, share: Uint8Ar
         if (held.size <= NONCES_HELD_MAX) break;
         held.delete(oldest);
       }
-      return { index, hiding: nonce.commitments.hiding as Bytes32, binding: nonce.commitments.binding as Bytes32 };
+      return {
+        index,
+        hiding: nonce.commitments.hiding as Bytes32,
+        binding: nonce.commitments.binding as Bytes32,
+      };
     },
     sign(message, commitments) {
       const own = commitments.find((commitment) => commitment.index === index);
@@ -123,7 +130,11 @@ export async function signTogether(
     peers = peers.filter((peer) => !named.some((bad) => bad.index === peer.index));
   }
   const who = named.map((bad) => `member ${bad.index} ${bad.reason}`).join(", ");
-  throw new BridgeError("too-few-shares", `not enough members signed (${who || "too few willing"})`, { retry: "later" });
+  throw new BridgeError(
+    "too-few-shares",
+    `not enough members signed (${who || "too few willing"})`,
+    { retry: "later" },
+  );
 }
 
 async function collect<T>(
@@ -157,10 +168,13 @@ function combine(
   for (const { index } of commitments) {
     const id = frost.Identifier.fromNumber(index);
     const share = must(shares.get(index), "one share per commitment");
-    if (!holds(() => frost.verifyShare(pub, list, message, id, share))) named.push({ index, reason: "bad-share" });
+    if (!holds(() => frost.verifyShare(pub, list, message, id, share)))
+      named.push({ index, reason: "bad-share" });
     else good[id] = share;
   }
-  return Object.keys(good).length === commitments.length ? frost.aggregate(pub, list, message, good) : undefined;
+  return Object.keys(good).length === commitments.length
+    ? frost.aggregate(pub, list, message, good)
+    : undefined;
 }
 
 /** Points or scalars that do not decode make the library throw; that is a bad share, too. */

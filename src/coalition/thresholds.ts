@@ -22,7 +22,11 @@ export interface ThresholdKey {
 }
 
 /** Runs all members' parts of the key generation in this process. */
-export function generateInOnePlace(curve: ThresholdCurve, threshold: number, members: number): ThresholdKey {
+export function generateInOnePlace(
+  curve: ThresholdCurve,
+  threshold: number,
+  members: number,
+): ThresholdKey {
   const { frost } = curve;
   const ids = Array.from({ length: members }, (_, i) => frost.Identifier.fromNumber(i + 1));
   const signers = { min: threshold, max: members };
@@ -30,7 +34,9 @@ export function generateInOnePlace(curve: ThresholdCurve, threshold: number, mem
   const others = (i: number) => first.filter((_, j) => j !== i).map((round) => round.public);
   const second = first.map((round, i) => frost.DKG.round2(round.secret, others(i)));
   const keys = ids.map((id, i) => {
-    const mine = second.filter((_, j) => j !== i).map((sent) => must(sent[id], "sent to everybody"));
+    const mine = second
+      .filter((_, j) => j !== i)
+      .map((sent) => must(sent[id], "sent to everybody"));
     const key = frost.DKG.round3(must(first[i], "one per member").secret, others(i), mine);
     frost.DKG.clean(must(first[i], "one per member").secret);
     return key;
@@ -57,7 +63,9 @@ export function evaluateCommitments(
       if (!point.isTorsionFree() || point.is0()) throw new Error("not of prime order");
       return point;
     } catch (cause) {
-      throw new BridgeError("config-invalid", "a committee commitment is not a valid point", { cause });
+      throw new BridgeError("config-invalid", "a committee commitment is not a valid point", {
+        cause,
+      });
     }
   });
   const shareKeys = new Map<number, Bytes32>();

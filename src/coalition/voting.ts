@@ -26,7 +26,10 @@ export const SIGN_PROTOCOL = "/compute-bridge/sign/1";
 
 export const voteCodec = codec(strictObject({ grant: GrantSchema }), "vote request");
 export const signCodec = codec(
-  strictObject({ grant: GrantSchema, commitments: Type.Array(CommitmentSchema, { minItems: 1, maxItems: 15 }) }),
+  strictObject({
+    grant: GrantSchema,
+    commitments: Type.Array(CommitmentSchema, { minItems: 1, maxItems: 15 }),
+  }),
   "sign request",
 );
 
@@ -61,7 +64,10 @@ export function createVoter(options: VoterOptions): Voter {
       if (!ballot.hasVoted(grant.requestId, grant.attempt, grantId(grant))) {
         throw new BridgeError("already-voted", "no vote of this member stands for this grant");
       }
-      return signer.sign(signingInput(unsignedRecord(coalition.network, "grant", grant)), commitments);
+      return signer.sign(
+        signingInput(unsignedRecord(coalition.network, "grant", grant)),
+        commitments,
+      );
     },
   };
 }
@@ -98,7 +104,8 @@ function judge(options: VoterOptions, grant: ComputeGrant): void {
   const { coalition, records, market } = options;
   const { compute, almanac, committee } = coalition.file;
   const entry = records.requests.get(toHex(grant.requestId));
-  if (entry === undefined) throw new BridgeError("lacks-context", "the request is not known here", { retry: "later" });
+  if (entry === undefined)
+    throw new BridgeError("lacks-context", "the request is not known here", { retry: "later" });
   const { request } = entry.body;
   const now = records.tick();
   if (request.expiryTick < now.seq) throw no("the request has expired");
@@ -139,11 +146,14 @@ function checkWinner(
 ): void {
   const candidate = market.candidateFor(grant);
   if (candidate === undefined) {
-    throw new BridgeError("lacks-context", "the provider's card is not known here", { retry: "later" });
+    throw new BridgeError("lacks-context", "the provider's card is not known here", {
+      retry: "later",
+    });
   }
   const offer = candidate.card.offers.find((one) => equal(one.offerId, grant.offerId));
   if (offer === undefined) throw no("the provider no longer makes this offer");
-  if (offer.pricePerHourMicros !== grant.pricePerHourMicros) throw no("the price is not the offer's");
+  if (offer.pricePerHourMicros !== grant.pricePerHourMicros)
+    throw no("the price is not the offer's");
   const reason = ineligible(candidate, offer, request, view);
   if (reason !== undefined) throw no(`the offer is not eligible here: ${reason}`);
 }

@@ -38,7 +38,15 @@ export interface MachineNeed {
   readonly regionHint: string;
 }
 
-export type UnfitCode = "region" | "cpu" | "ram" | "storage" | "tee" | "image-kind" | "network-policy" | "price";
+export type UnfitCode =
+  | "region"
+  | "cpu"
+  | "ram"
+  | "storage"
+  | "tee"
+  | "image-kind"
+  | "network-policy"
+  | "price";
 
 export interface Unfit {
   readonly code: UnfitCode;

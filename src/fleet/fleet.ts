@@ -1,7 +1,7 @@
 /**
  * All backends behind one face. Each is asked alone: one that fails or hangs costs its own offers and nothing else.
  */
-import type { Clock } from "../base/clock.ts";
+import { type Clock, timeoutSignal } from "../base/clock.ts";
 import { BridgeError, codeOf } from "../base/errors.ts";
 import { BACKEND_ASK_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
@@ -101,7 +101,7 @@ export function createFleet(
   ): Promise<void> {
     const { name } = one;
     try {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(BACKEND_ASK_MS)]);
+      const limit = timeoutSignal(clock, BACKEND_ASK_MS, signal);
       const offers = await one.capabilities(limit);
       known.set(
         name,
@@ -119,7 +119,7 @@ export function createFleet(
 
   async function listOne(one: Backend, signal: AbortSignal): Promise<Listing> {
     try {
-      return await one.list(AbortSignal.any([signal, AbortSignal.timeout(BACKEND_ASK_MS)]));
+      return await one.list(timeoutSignal(clock, BACKEND_ASK_MS, signal));
     } catch (error) {
       log.warn("backend-not-listed", { backend: one.name, error });
       return { machines: [], complete: false };

@@ -24,7 +24,11 @@ export const EMPTY_BOOKS: Books = {
 };
 
 /** The books after a grant went from `before` to `after`; either may be absent. */
-export function rebook(books: Books, before: GrantState | undefined, after: GrantState | undefined): Books {
+export function rebook(
+  books: Books,
+  before: GrantState | undefined,
+  after: GrantState | undefined,
+): Books {
   const old = entry(before);
   const now = entry(after);
   const spend = new Map(books.spendMicrosByDay);

@@ -43,5 +43,7 @@ export function append<S extends GrantState>(
 /** The entry with this seq, and every earlier one, is held by the coalition. */
 export function dropPublished<S extends GrantState>(state: S, seq: number): S {
   const outbox = state.chain.outbox.filter((entry) => entry.seq > seq);
-  return outbox.length === state.chain.outbox.length ? state : { ...state, chain: { ...state.chain, outbox } };
+  return outbox.length === state.chain.outbox.length
+    ? state
+    : { ...state, chain: { ...state.chain, outbox } };
 }

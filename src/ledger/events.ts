@@ -1,7 +1,8 @@
 /** What can happen to a grant. Each event is applied once, by one writer, in the order of the queue. */
-import type { ComputeGrant, RefusalCode } from "../coalition/grant.ts";
-import type { ErrorCode } from "../base/errors.ts";
+
 import type { Bytes32 } from "../base/bytes.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import type { ComputeGrant, RefusalCode } from "../coalition/grant.ts";
 import type { MachineRecord, Placement, Resolution, UsageRecord } from "./state.ts";
 
 export type GrantEvent =
@@ -32,14 +33,27 @@ export type GrantEvent =
       readonly placement: Placement | undefined;
       readonly receiptPosted: boolean;
       readonly acked: boolean;
-      readonly chain: { readonly nextSeq: number; readonly head: Bytes32; readonly closed: boolean };
+      readonly chain: {
+        readonly nextSeq: number;
+        readonly head: Bytes32;
+        readonly closed: boolean;
+      };
     }
   | { readonly type: "up"; readonly try: number; readonly machine: MachineRecord }
-  | { readonly type: "create-failed"; readonly try: number; readonly code: ErrorCode; readonly detail: string }
+  | {
+      readonly type: "create-failed";
+      readonly try: number;
+      readonly code: ErrorCode;
+      readonly detail: string;
+    }
   | { readonly type: "posted" }
   | { readonly type: "acked" }
   | { readonly type: "sampled"; readonly usage: UsageRecord }
-  | { readonly type: "exited"; readonly cause: "ended" | "deadline" | "lost"; readonly usage: UsageRecord }
+  | {
+      readonly type: "exited";
+      readonly cause: "ended" | "deadline" | "lost";
+      readonly usage: UsageRecord;
+    }
   /** The earliest of tick, wall clock and monotonic estimate has passed. */
   | { readonly type: "deadline" }
   /** The operator ends it (drain with --terminate). */

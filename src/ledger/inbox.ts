@@ -49,7 +49,12 @@ export function admit(grant: ComputeGrant, context: AdmissionContext): Admission
 /** Earliest of the wall-clock bound, what the remaining ticks should take, and our own longest duration. */
 export function grantDeadline(
   grant: ComputeGrant,
-  { nowMs, nowTick, tickPeriodMs, caps }: Pick<AdmissionContext, "nowMs" | "nowTick" | "tickPeriodMs" | "caps">,
+  {
+    nowMs,
+    nowTick,
+    tickPeriodMs,
+    caps,
+  }: Pick<AdmissionContext, "nowMs" | "nowTick" | "tickPeriodMs" | "caps">,
 ): number {
   const byTicks = nowMs + Math.max(0, grant.validToTick - nowTick) * tickPeriodMs;
   return Math.min(grant.notAfterMs, byTicks, nowMs + caps.durationMaxMs);
@@ -63,15 +68,20 @@ function firstRefusal(
 ): { code: RefusalCode; detail: string } | undefined {
   if (standing !== "serving") return { code: "draining", detail: `the provider is ${standing}` };
   if (caps.killSwitch) return { code: "unavailable", detail: "the operator has stopped new work" };
-  if (grant.committeeEpoch !== committeeEpoch) return { code: "superseded", detail: "another committee epoch" };
-  if (grant.validToTick < nowTick || grant.notAfterMs <= nowMs) return { code: "expired", detail: "the grant has lapsed" };
+  if (grant.committeeEpoch !== committeeEpoch)
+    return { code: "superseded", detail: "another committee epoch" };
+  if (grant.validToTick < nowTick || grant.notAfterMs <= nowMs)
+    return { code: "expired", detail: "the grant has lapsed" };
   if (deadlineMs - nowMs < caps.remainingLifeMinMs) {
     return { code: "too-short", detail: `less than ${caps.remainingLifeMinMs} ms of life left` };
   }
   const price = priceOf(grant.offerId);
-  if (price === undefined) return { code: "offer-not-ours", detail: "the offer is not one of ours" };
-  if (price !== grant.pricePerHourMicros) return { code: "price-not-ours", detail: "the price is not the offer's" };
-  if (books.active >= caps.grantsMax) return { code: "busy", detail: `${caps.grantsMax} grants are active` };
+  if (price === undefined)
+    return { code: "offer-not-ours", detail: "the offer is not one of ours" };
+  if (price !== grant.pricePerHourMicros)
+    return { code: "price-not-ours", detail: "the price is not the offer's" };
+  if (books.active >= caps.grantsMax)
+    return { code: "busy", detail: `${caps.grantsMax} grants are active` };
   if (reservedMicros > caps.spendPerGrantMicros) {
     return { code: "above-cap", detail: "its worst case exceeds the spending cap per grant" };
   }

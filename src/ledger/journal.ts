@@ -103,7 +103,9 @@ function openDatabase(path: string): Database {
     db.run("PRAGMA locking_mode = EXCLUSIVE");
     db.run("PRAGMA journal_mode = WAL");
     db.run("PRAGMA synchronous = FULL");
-    db.run("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID");
+    db.run(
+      "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    );
     db.run(
       "CREATE TABLE IF NOT EXISTS grants (key TEXT PRIMARY KEY, state TEXT NOT NULL, live INTEGER NOT NULL, day INTEGER NOT NULL, micros INTEGER NOT NULL, valid_to INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
     );
@@ -112,11 +114,14 @@ function openDatabase(path: string): Database {
       "CREATE TABLE IF NOT EXISTS transitions (seq INTEGER PRIMARY KEY, key TEXT NOT NULL, at_ms INTEGER NOT NULL, event TEXT NOT NULL, state TEXT NOT NULL)",
     );
     db.run("CREATE INDEX IF NOT EXISTS transitions_of ON transitions (key)");
-    db.run("CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID");
+    db.run(
+      "CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    );
     if (path !== ":memory:") chmodSync(path, 0o600);
     return db;
   } catch (cause) {
-    const locked = cause instanceof Error && "code" in cause && String(cause.code).startsWith("SQLITE_BUSY");
+    const locked =
+      cause instanceof Error && "code" in cause && String(cause.code).startsWith("SQLITE_BUSY");
     if (locked) {
       throw new BridgeError("journal-locked", `another process uses the journal ${path}`, {
         cause,
@@ -135,7 +140,9 @@ function prepare(db: Database) {
     has: db.query<{ key: string }, [string]>("SELECT key FROM grants WHERE key = ?"),
     get: db.query<{ body: Uint8Array }, [string]>("SELECT body FROM grants WHERE key = ?"),
     put: db.query("INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?, ?, ?, ?)"),
-    addTransition: db.query("INSERT INTO transitions (key, at_ms, event, state) VALUES (?, ?, ?, ?)"),
+    addTransition: db.query(
+      "INSERT INTO transitions (key, at_ms, event, state) VALUES (?, ?, ?, ?)",
+    ),
     addTotal: db.query(
       "INSERT INTO totals VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2",
     ),
@@ -164,9 +171,13 @@ function checkOwner(
     const found = meta(name);
     if (found === undefined) setMeta(name, value);
     else if (found !== value) {
-      throw new BridgeError("journal-foreign", `the journal ${path} has ${name} ${found}, not ${value}`, {
-        fix: "give every provider a state directory of its own",
-      });
+      throw new BridgeError(
+        "journal-foreign",
+        `the journal ${path} has ${name} ${found}, not ${value}`,
+        {
+          fix: "give every provider a state directory of its own",
+        },
+      );
     }
   }
 }

@@ -70,7 +70,13 @@ export function startLedger(options: LedgerOptions): Ledger {
   let fault: BridgeError | undefined;
   let stopped = false;
 
-  const workers = startWorkers({ queue, clock, log, handle: options.handle, stateOf: (key) => live.get(key) });
+  const workers = startWorkers({
+    queue,
+    clock,
+    log,
+    handle: options.handle,
+    stateOf: (key) => live.get(key),
+  });
   const writer = write();
   for (const state of live.values()) workers.want(state);
 
@@ -134,7 +140,8 @@ export function startLedger(options: LedgerOptions): Ledger {
       if (after === undefined || after === before) continue;
       drafts.set(key, after);
       draftBooks = rebook(draftBooks, before, after);
-      for (const [name, amount] of totalsOf(before, after, event)) added.set(name, (added.get(name) ?? 0) + amount);
+      for (const [name, amount] of totalsOf(before, after, event))
+        added.set(name, (added.get(name) ?? 0) + amount);
       changes.push({ before, after, event: event.type, atMs: nowMs });
     }
     if (changes.length === 0) return;

@@ -157,5 +157,10 @@ export function isSettled(state: GrantState): boolean {
   );
 }
 
-export const NO_USAGE: UsageRecord = { cpuCoreMs: 0, ramMibSeconds: 0, netBytes: null, basis: "none" };
+export const NO_USAGE: UsageRecord = {
+  cpuCoreMs: 0,
+  ramMibSeconds: 0,
+  netBytes: null,
+  basis: "none",
+};
 export const UNKNOWN_USAGE: UsageRecord = { ...NO_USAGE, basis: "unknown" };

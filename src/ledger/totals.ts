@@ -9,7 +9,8 @@ export function totalsOf(
   event: GrantEvent,
 ): Map<string, number> {
   const totals = new Map<string, number>();
-  const add = (name: string, amount = 1): void => void totals.set(name, (totals.get(name) ?? 0) + amount);
+  const add = (name: string, amount = 1): void =>
+    void totals.set(name, (totals.get(name) ?? 0) + amount);
   if (before === undefined) {
     if (after.state === "received") add(after.recovering ? "grants:recovered" : "grants:admitted");
     add("grants:seen");

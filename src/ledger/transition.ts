@@ -52,25 +52,51 @@ export function begin(event: Event<"granted">, context: TransitionContext): Gran
     // It was admitted before: the caps were checked then, and refusing now could strand a machine.
     const deadlineMs = grantDeadline(grant, context);
     const micros = costMicros(grant.pricePerHourMicros, nowMs, deadlineMs);
-    return { ...common, state: "received", recovering: true, deadlineMs, spend: { day: dayOf(nowMs), micros } };
+    return {
+      ...common,
+      state: "received",
+      recovering: true,
+      deadlineMs,
+      spend: { day: dayOf(nowMs), micros },
+    };
   }
   const result = admit(grant, context);
   const spend = { day: dayOf(nowMs), micros: result.admitted ? result.reservedMicros : 0 };
   if (result.admitted) {
-    return { ...common, state: "received", recovering: false, deadlineMs: result.deadlineMs, spend };
+    return {
+      ...common,
+      state: "received",
+      recovering: false,
+      deadlineMs: result.deadlineMs,
+      spend,
+    };
   }
   const { code, detail } = result;
-  return { ...common, state: "refused", deadlineMs: grant.notAfterMs, spend, code, detail, announced: false };
+  return {
+    ...common,
+    state: "refused",
+    deadlineMs: grant.notAfterMs,
+    spend,
+    code,
+    detail,
+    announced: false,
+  };
 }
 
-export function transition(state: GrantState, event: GrantEvent, context: TransitionContext): GrantState {
+export function transition(
+  state: GrantState,
+  event: GrantEvent,
+  context: TransitionContext,
+): GrantState {
   switch (event.type) {
     case "granted":
       return state;
     case "log-published":
       return settleLog(dropPublished(state, event.seq));
     case "announced":
-      return state.state === "refused" || state.state === "failed" ? forget({ ...state, announced: true }) : state;
+      return state.state === "refused" || state.state === "failed"
+        ? forget({ ...state, announced: true })
+        : state;
     default:
       break;
   }
@@ -124,7 +150,14 @@ function fromResolved(state: Resolved, event: GrantEvent, context: TransitionCon
       return afterInspection(state, event, context);
     case "deadline":
       // While recovering a machine may exist that only the inspection finds.
-      return state.recovering ? state : refuse(state, "expired", "the grant ended before a machine was asked for", state.resolution);
+      return state.recovering
+        ? state
+        : refuse(
+            state,
+            "expired",
+            "the grant ended before a machine was asked for",
+            state.resolution,
+          );
     case "end":
       return state.recovering ? state : refuse(state, "draining", event.detail, state.resolution);
     default:
@@ -132,12 +165,23 @@ function fromResolved(state: Resolved, event: GrantEvent, context: TransitionCon
   }
 }
 
-function fromProvisioning(state: Provisioning, event: GrantEvent, context: TransitionContext): GrantState {
+function fromProvisioning(
+  state: Provisioning,
+  event: GrantEvent,
+  context: TransitionContext,
+): GrantState {
   switch (event.type) {
     case "up": {
       if (event.try !== state.try) return state;
       const { machine } = event;
-      return { ...state, state: "running", machine, upMs: context.nowMs, usage: UNKNOWN_USAGE, acked: false };
+      return {
+        ...state,
+        state: "running",
+        machine,
+        upMs: context.nowMs,
+        usage: UNKNOWN_USAGE,
+        acked: false,
+      };
     }
     case "create-failed": {
       if (event.try !== state.try) return state;
@@ -148,11 +192,16 @@ function fromProvisioning(state: Provisioning, event: GrantEvent, context: Trans
       }
       if (code === "unknown-outcome") return terminate(state, { then: "next-try", detail });
       // Nobody else is tried for a bad image: another machine would fetch the same bytes.
-      if (code === "bad-image") return terminate(state, { then: "refuse", code: "image-unusable", detail });
+      if (code === "bad-image")
+        return terminate(state, { then: "refuse", code: "image-unusable", detail });
       return terminate(state, { then: "refuse", code: "unavailable", detail });
     }
     case "deadline":
-      return terminate(state, { then: "refuse", code: "expired", detail: "the grant ended before the machine was up" });
+      return terminate(state, {
+        then: "refuse",
+        code: "expired",
+        detail: "the grant ended before the machine was up",
+      });
     case "end":
       return terminate(state, { then: "refuse", code: "draining", detail: event.detail });
     default:
@@ -172,8 +221,13 @@ function fromRunning(state: Running, event: GrantEvent, context: TransitionConte
       return due ? append(sampled, "interim", event.usage, context) : sampled;
     }
     case "exited": {
-      const status = event.cause === "deadline" ? "expired" : event.cause === "lost" ? "failed" : "completed";
-      return endRunning({ ...state, usage: event.usage }, status, "the machine ended before its receipt was posted");
+      const status =
+        event.cause === "deadline" ? "expired" : event.cause === "lost" ? "failed" : "completed";
+      return endRunning(
+        { ...state, usage: event.usage },
+        status,
+        "the machine ended before its receipt was posted",
+      );
     }
     case "deadline":
       return endRunning(state, "expired", "the grant ended before its receipt was posted");
@@ -185,7 +239,11 @@ function fromRunning(state: Running, event: GrantEvent, context: TransitionConte
 }
 
 /** A machine whose receipt nobody can have is refused, not logged: the requester may be served elsewhere. */
-function endRunning(state: Running, status: "completed" | "expired" | "failed", detail: string): Terminating {
+function endRunning(
+  state: Running,
+  status: "completed" | "expired" | "failed",
+  detail: string,
+): Terminating {
   const undelivered = state.state === "running";
   const code = status === "expired" ? "expired" : "unavailable";
   const ending: Ending = undelivered ? { then: "refuse", code, detail } : { then: "log", status };
@@ -220,9 +278,14 @@ function afterGone(state: Terminating, context: TransitionContext): GrantState {
     case "refuse":
       return refuse(state, ending.code, ending.detail, state.resolution, "failed");
     case "log": {
-      const price = state.placements[state.try]?.pricePerHourMicros ?? state.grant.pricePerHourMicros;
+      const price =
+        state.placements[state.try]?.pricePerHourMicros ?? state.grant.pricePerHourMicros;
       const micros = costMicros(price, state.upMs, Math.min(context.nowMs, state.deadlineMs));
-      const logged = { ...common(state), state: "logged" as const, spend: { ...state.spend, micros } };
+      const logged = {
+        ...common(state),
+        state: "logged" as const,
+        spend: { ...state.spend, micros },
+      };
       return append(logged, ending.status, state.usage, context);
     }
     default:
@@ -231,24 +294,54 @@ function afterGone(state: Terminating, context: TransitionContext): GrantState {
 }
 
 /** No journal survived: carry on with what the backends, the board and the log chain still show. */
-function afterInspection(state: Resolved, event: Event<"inspected">, context: TransitionContext): GrantState {
+function afterInspection(
+  state: Resolved,
+  event: Event<"inspected">,
+  context: TransitionContext,
+): GrantState {
   const chain = { ...state.chain, nextSeq: event.chain.nextSeq, head: event.chain.head };
   const { recovering: _, ...rest } = { ...state, chain };
-  if (event.chain.closed && event.machines.length + event.others.length === 0) return { ...common(rest), state: "closed" };
+  if (event.chain.closed && event.machines.length + event.others.length === 0)
+    return { ...common(rest), state: "closed" };
   const placements: Placement[] = event.placement === undefined ? [] : [event.placement];
   const placed = { ...rest, placements, try: 0 };
   const machine: MachineRecord | undefined = event.machines[0];
-  const usable = event.receiptPosted && machine !== undefined && event.machines.length === 1 && event.others.length === 0;
+  const usable =
+    event.receiptPosted &&
+    machine !== undefined &&
+    event.machines.length === 1 &&
+    event.others.length === 0;
   if (usable && context.nowMs < state.deadlineMs && !event.chain.closed) {
     const { acked } = event;
-    return { ...placed, state: "delivered", machine, upMs: state.seenMs, usage: UNKNOWN_USAGE, acked };
+    return {
+      ...placed,
+      state: "delivered",
+      machine,
+      upMs: state.seenMs,
+      usage: UNKNOWN_USAGE,
+      acked,
+    };
   }
   const late = context.nowMs >= state.deadlineMs;
   const ending: Ending = event.receiptPosted
     ? { then: "log", status: late ? "expired" : "failed" }
-    : { then: "refuse", code: late ? "expired" : "unavailable", detail: "the provider restarted before a receipt was posted" };
-  const found = [...event.machines, ...event.others].map(({ backend, name }) => ({ backend, name }));
-  return { ...placed, state: "terminating", ending, usage: UNKNOWN_USAGE, upMs: state.seenMs, found };
+    : {
+        then: "refuse",
+        code: late ? "expired" : "unavailable",
+        detail: "the provider restarted before a receipt was posted",
+      };
+  const found = [...event.machines, ...event.others].map(({ backend, name }) => ({
+    backend,
+    name,
+  }));
+  return {
+    ...placed,
+    state: "terminating",
+    ending,
+    usage: UNKNOWN_USAGE,
+    upMs: state.seenMs,
+    found,
+  };
 }
 
 function refuse(

@@ -57,7 +57,11 @@ const LANES: Record<EffectKind, "quick" | "slow" | "long"> = {
   log: "quick",
   refuse: "quick",
 };
-const LANE_MAX = { quick: QUICK_WORKERS_MAX, slow: SLOW_WORKERS_MAX, long: 2 * GRANTS_MAX } as const;
+const LANE_MAX = {
+  quick: QUICK_WORKERS_MAX,
+  slow: SLOW_WORKERS_MAX,
+  long: 2 * GRANTS_MAX,
+} as const;
 
 interface Job {
   readonly effect: Effect;
@@ -127,12 +131,17 @@ export function startWorkers(options: WorkersOptions): Workers {
     try {
       const state = options.stateOf(effect.key);
       if (state !== undefined && !signal.aborted) {
-        const emit = (progress: GrantEvent): void => void queue.offer({ key: effect.key, event: progress });
+        const emit = (progress: GrantEvent): void =>
+          void queue.offer({ key: effect.key, event: progress });
         event = await options.handle(effect, state, emit, signal);
       }
     } catch (error) {
       if (!signal.aborted) {
-        log.warn("effect-failed", { effect: effect.kind, grant: correlate(Buffer.from(effect.key)), error });
+        log.warn("effect-failed", {
+          effect: effect.kind,
+          grant: correlate(Buffer.from(effect.key)),
+          error,
+        });
         job.failures += 1;
       }
     }

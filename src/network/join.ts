@@ -24,6 +24,9 @@ export interface JoinOptions {
   readonly log: Logger;
 }
 
+/** How a role joins; the simulator has a network of its own. */
+export type Join = (options: JoinOptions) => Promise<Joined>;
+
 export interface Joined {
   readonly node: Node;
   readonly replica: Replica;
@@ -32,10 +35,22 @@ export interface Joined {
 
 export async function joinNetwork(options: JoinOptions): Promise<Joined> {
   const { network, collections, tick, archive, clock, log } = options;
-  const store = createStore({ network, collections, tick, log, ...(archive === undefined ? {} : { archive }) });
+  const store = createStore({
+    network,
+    collections,
+    tick,
+    log,
+    ...(archive === undefined ? {} : { archive }),
+  });
   const topic = `/compute-bridge/${toHex(network).slice(0, 16)}/records/1`;
   const node = await startNode({ ...options, topic });
-  const replica = startReplica({ transport: node, store, clock, log, bar: (peer) => node.bar(peer) });
+  const replica = startReplica({
+    transport: node,
+    store,
+    clock,
+    log,
+    bar: (peer) => node.bar(peer),
+  });
   return {
     node,
     replica,

@@ -1,8 +1,8 @@
 /** Turns an opened receipt into files OpenSSH uses as they are: ssh_config, known_hosts, and the key if we got one. */
 import { chmodSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { knownHostsLine, sshFingerprint, sshPrivateFile } from "../base/ssh-keys.ts";
 import { BridgeError } from "../base/errors.ts";
+import { knownHostsLine, sshFingerprint, sshPrivateFile } from "../base/ssh-keys.ts";
 import type { SshAccessReceipt } from "./receipt.ts";
 
 export interface Access {
@@ -19,7 +19,11 @@ export const HOST_ALIAS = "machine";
 export const END_COMMAND = "poweroff";
 
 /** `keyPath` is the requester's own key file, if the envelope named its public half. */
-export function writeAccess(directory: string, receipt: SshAccessReceipt, keyPath?: string): Access {
+export function writeAccess(
+  directory: string,
+  receipt: SshAccessReceipt,
+  keyPath?: string,
+): Access {
   const dir = resolve(directory);
   const knownHostsPath = join(dir, "known_hosts");
   const configPath = join(dir, "ssh_config");
@@ -29,7 +33,8 @@ export function writeAccess(directory: string, receipt: SshAccessReceipt, keyPat
     identity = join(dir, "id_ed25519");
     writePrivate(identity, sshPrivateFile(sshKeyPrivate, "compute-bridge"));
   }
-  if (identity === undefined) throw new BridgeError("wrong-grant", "the receipt holds no login key and none was given");
+  if (identity === undefined)
+    throw new BridgeError("wrong-grant", "the receipt holds no login key and none was given");
   writePrivate(knownHostsPath, knownHostsLine(instanceHost, instancePort, sshHostKey));
   writePrivate(
     configPath,

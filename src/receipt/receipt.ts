@@ -11,7 +11,16 @@ import { lp } from "../base/hash.ts";
 import { HPKE_OVERHEAD_BYTES, type KemKeyPair, open, seal } from "../base/hpke.ts";
 import { REPLY_BYTES } from "../base/limits.ts";
 import { pad, unpad } from "../base/padding.ts";
-import { Bytes32Schema, byteString, codec, integer, oneOf, type Static, strictObject, Type } from "../base/schema.ts";
+import {
+  Bytes32Schema,
+  byteString,
+  codec,
+  integer,
+  oneOf,
+  type Static,
+  strictObject,
+  Type,
+} from "../base/schema.ts";
 import { type ComputeGrant, REFUSAL_CODES } from "../coalition/grant.ts";
 
 export const SshAccessReceiptSchema = strictObject({

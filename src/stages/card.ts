@@ -2,15 +2,22 @@
  * Keeps the ProviderCard current: on every change of capacity, coalesced, and on a timer with jitter. Offers come from
  * the backends, what is free from the journal; nothing is offered that the caps would refuse.
  */
+
+import { build } from "../base/build.ts";
 import { toHex } from "../base/bytes.ts";
 import { jitter } from "../base/clock.ts";
-import { build } from "../base/build.ts";
 import { BridgeError } from "../base/errors.ts";
-import { CARD_COALESCE_MS, CARD_OFFERS_MAX, HOUR_MS, MINUTE_MS, OFFERS_REMEMBERED_MAX } from "../base/limits.ts";
+import {
+  CARD_COALESCE_MS,
+  CARD_OFFERS_MAX,
+  HOUR_MS,
+  MINUTE_MS,
+  OFFERS_REMEMBERED_MAX,
+} from "../base/limits.ts";
 import type { ProviderCard } from "../coalition/card.ts";
+import { attemptSlackMs } from "../coalition/config.ts";
 import { type Manifest, preHash } from "../coalition/manifest.ts";
 import { type Offer, offerId } from "../coalition/offer.ts";
-import { attemptSlackMs } from "../coalition/config.ts";
 import type { RoutedOffer } from "../fleet/route.ts";
 import type { Books } from "../ledger/books.ts";
 import type { Caps } from "../ledger/inbox.ts";
@@ -20,7 +27,11 @@ import type { StageContext } from "./context.ts";
 /** The provider program's own manifest; its preHash stands in the card. */
 export const ownManifest: Manifest = {
   v: 1,
-  crate: { name: "compute-bridge", version: build.version, tree: build.tree === "source" ? "" : build.tree },
+  crate: {
+    name: "compute-bridge",
+    version: build.version,
+    tree: build.tree === "source" ? "" : build.tree,
+  },
   minCpuMillicores: 2000,
   minRamMib: 2048,
   minStorageGib: 0,
@@ -37,7 +48,10 @@ export interface CardOptions {
   /** `unavailable` while anything keeps this provider from serving. */
   readonly status: () => ProviderCard["status"];
   /** Offers survive a restart: a grant made meanwhile may cite one. */
-  readonly remembered: { load(): ReadonlyMap<string, number>; save(offers: ReadonlyMap<string, number>): void };
+  readonly remembered: {
+    load(): ReadonlyMap<string, number>;
+    save(offers: ReadonlyMap<string, number>): void;
+  };
 }
 
 export interface CardKeeper {
@@ -118,7 +132,10 @@ export function createCardKeeper(context: StageContext, options: CardOptions): C
       },
       replyChannel: "board",
       manifestPreHash: preHash(ownManifest),
-      release: { version: options.release === "" ? build.version : options.release, tree: build.tree },
+      release: {
+        version: options.release === "" ? build.version : options.release,
+        tree: build.tree,
+      },
       endorsement: context.endorsement(),
     };
   }
@@ -162,4 +179,3 @@ function affordableMs(pricePerHourMicros: number, caps: Caps): number {
   const byMoney = Math.floor((caps.spendPerGrantMicros / pricePerHourMicros) * HOUR_MS);
   return Math.min(caps.durationMaxMs, byMoney);
 }
-

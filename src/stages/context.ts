@@ -1,6 +1,7 @@
 /** What every stage may use: the provider's keys, its view of the network, its fleet, and time. */
-import { toHex } from "../base/bytes.ts";
+
 import type { Bytes32 } from "../base/bytes.ts";
+import { toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import type { SigningKey } from "../base/ed25519.ts";
 import { hasCode } from "../base/errors.ts";

@@ -23,7 +23,11 @@ export function crossCheck(
   request: ComputeRequest,
   envelope: Envelope,
 ): Mismatch | undefined {
-  return checkCommitments(grant, request, envelope) ?? checkClasses(request, envelope) ?? checkImage(envelope);
+  return (
+    checkCommitments(grant, request, envelope) ??
+    checkClasses(request, envelope) ??
+    checkImage(envelope)
+  );
 }
 
 function checkCommitments(
@@ -36,7 +40,10 @@ function checkCommitments(
     return mismatch("manifest-mismatch", "image.preHash is not the hash of the manifest");
   }
   const ofManifest = manifestCommitment(manifestHash, manifestSalt);
-  if (!equal(ofManifest, grant.manifestCommitment) || !equal(ofManifest, request.manifestCommitment)) {
+  if (
+    !equal(ofManifest, grant.manifestCommitment) ||
+    !equal(ofManifest, request.manifestCommitment)
+  ) {
     return mismatch("manifest-mismatch", "the manifest is not the one the grant commits to");
   }
   const ofImage = imageCommitment(postHash(manifestHash, image.digest), imageSalt);
@@ -46,18 +53,26 @@ function checkCommitments(
   return undefined;
 }
 
-function checkClasses(request: ComputeRequest, { manifest, durationMs }: Envelope): Mismatch | undefined {
+function checkClasses(
+  request: ComputeRequest,
+  { manifest, durationMs }: Envelope,
+): Mismatch | undefined {
   const need = {
     cpuMillicores: manifest.minCpuMillicores,
     ramMib: manifest.minRamMib,
     storageGib: manifest.minStorageGib,
   };
-  if (!covers(request.shape, need)) return mismatch("classes-exceeded", "the manifest needs more than the requested shape");
-  if (durationMs > request.durationMs) return mismatch("classes-exceeded", "the duration exceeds the requested class");
+  if (!covers(request.shape, need))
+    return mismatch("classes-exceeded", "the manifest needs more than the requested shape");
+  if (durationMs > request.durationMs)
+    return mismatch("classes-exceeded", "the duration exceeds the requested class");
   // A request for `any` or `sev-snp` must not open into a manifest that needs tdx, and so on.
   const asked = request.tee === "any" ? "sev-snp" : request.tee;
   if (!teeSatisfies(asked, manifest.tee)) {
-    return mismatch("classes-exceeded", `the manifest needs tee ${manifest.tee}, the request named ${request.tee}`);
+    return mismatch(
+      "classes-exceeded",
+      `the manifest needs tee ${manifest.tee}, the request named ${request.tee}`,
+    );
   }
   return undefined;
 }
@@ -65,7 +80,9 @@ function checkClasses(request: ComputeRequest, { manifest, durationMs }: Envelop
 function checkImage({ image }: Envelope): Mismatch | undefined {
   const hasDigest = image.digest.some((byte) => byte !== 0);
   if (image.kind === "none") {
-    return hasDigest || image.pointer !== "" ? mismatch("image-unusable", "an image of kind none has no pointer") : undefined;
+    return hasDigest || image.pointer !== ""
+      ? mismatch("image-unusable", "an image of kind none has no pointer")
+      : undefined;
   }
   return hasDigest && image.pointer !== ""
     ? undefined

@@ -68,7 +68,11 @@ export async function refuseStage(
   return signal.aborted ? undefined : { type: "announced" };
 }
 
-async function postReceipt(context: StageContext, state: Running, signal: AbortSignal): Promise<void> {
+async function postReceipt(
+  context: StageContext,
+  state: Running,
+  signal: AbortSignal,
+): Promise<void> {
   const { resolution, machine, grant } = state;
   const content: ReplyContent = {
     v: 1,
@@ -76,14 +80,22 @@ async function postReceipt(context: StageContext, state: Running, signal: AbortS
     instanceHost: machine.host,
     instancePort: machine.port,
     user: machine.user,
-    ...(resolution.sshKey === undefined ? { sshKeyPrivate: tenantSeed(context, state) as never } : {}),
+    ...(resolution.sshKey === undefined
+      ? { sshKeyPrivate: tenantSeed(context, state) as never }
+      : {}),
     sshHostKey: machine.hostKey,
     grantId: state.grantId,
     validToTick: grant.validToTick,
     notAfterMs: state.deadlineMs,
   };
   const { secret, kemKey, ackKey } = resolution;
-  await post(context, state, { kind: "receipt", secret, recipient: kemKey, ackKey }, content, signal);
+  await post(
+    context,
+    state,
+    { kind: "receipt", secret, recipient: kemKey, ackKey },
+    content,
+    signal,
+  );
 }
 
 /** To the envelope's key once it was opened, before that to the request's reply key. */
@@ -96,12 +108,24 @@ async function postSealedRefusal(
   const { resolution, grant } = state;
   if (resolution !== undefined) {
     const { secret, kemKey, ackKey } = resolution;
-    return await post(context, state, { kind: "refusal", secret, recipient: kemKey, ackKey }, content, signal);
+    return await post(
+      context,
+      state,
+      { kind: "refusal", secret, recipient: kemKey, ackKey },
+      content,
+      signal,
+    );
   }
   const request = context.records.requests.get(toHex(grant.requestId))?.body.request;
   if (request === undefined) return; // nobody to answer: the request never reached this node
   const secret = replySecret(context.kem.privateKey, request.replyKey, grant.requestId);
-  await post(context, state, { kind: "refusal", secret, recipient: request.replyKey }, content, signal);
+  await post(
+    context,
+    state,
+    { kind: "refusal", secret, recipient: request.replyKey },
+    content,
+    signal,
+  );
 }
 
 interface Address {

@@ -19,17 +19,27 @@ export function createHandlers(context: StageContext): EffectHandler {
       case "inspect":
         return state.state === "resolved" ? await inspectStage(context, state, signal) : undefined;
       case "create":
-        return state.state === "provisioning" ? await createStage(context, state, signal) : undefined;
+        return state.state === "provisioning"
+          ? await createStage(context, state, signal)
+          : undefined;
       case "deliver":
         return state.state === "running" ? await deliverStage(context, state, signal) : undefined;
       case "repost":
         return state.state === "delivered" ? await repostStage(context, state, signal) : undefined;
       case "watch":
         return state.state === "running" || state.state === "delivered"
-          ? await watchMachine(fleet.backend(state.machine.backend), state, () => clock.nowMs(), emit, signal)
+          ? await watchMachine(
+              fleet.backend(state.machine.backend),
+              state,
+              () => clock.nowMs(),
+              emit,
+              signal,
+            )
           : undefined;
       case "terminate":
-        return state.state === "terminating" ? await terminateStage(context, state, signal) : undefined;
+        return state.state === "terminating"
+          ? await terminateStage(context, state, signal)
+          : undefined;
       case "log":
         return await logStage(context, state, signal);
       case "refuse":

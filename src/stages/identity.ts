@@ -3,6 +3,8 @@
  * In development the provider endorses itself with the operator's key; the appliance gets its endorsement by attested
  * provisioning and holds no operator key.
  */
+
+import type { Bytes32 } from "../base/bytes.ts";
 import { toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { randomSeed, type SigningKey, signingKey } from "../base/ed25519.ts";
@@ -10,7 +12,6 @@ import { BridgeError } from "../base/errors.ts";
 import { type KemKeyPair, kemKeyPair } from "../base/hpke.ts";
 import { ENDORSEMENT_MS, ENDORSEMENT_RENEW_MS } from "../base/limits.ts";
 import type { Secret } from "../base/secret.ts";
-import type { Bytes32 } from "../base/bytes.ts";
 import { type Endorsement, endorse } from "../coalition/endorsement.ts";
 import { providerId } from "../coalition/ids.ts";
 import type { CoalitionRecords } from "../coalition/records.ts";
@@ -24,7 +25,10 @@ export interface Identity {
   readonly endorsement: () => Endorsement;
 }
 
-export function createIdentity(operatorKey: Bytes32, name: string): Identity & { set(endorsement: Endorsement): void } {
+export function createIdentity(
+  operatorKey: Bytes32,
+  name: string,
+): Identity & { set(endorsement: Endorsement): void } {
   const bootSeed = randomSeed();
   let current: Endorsement | undefined;
   return {
@@ -34,7 +38,9 @@ export function createIdentity(operatorKey: Bytes32, name: string): Identity & {
     kem: kemKeyPair(),
     endorsement: () => {
       if (current !== undefined) return current;
-      throw new BridgeError("not-endorsed", "this provider is not endorsed yet", { retry: "later" });
+      throw new BridgeError("not-endorsed", "this provider is not endorsed yet", {
+        retry: "later",
+      });
     },
     set: (endorsement) => {
       current = endorsement;
@@ -67,7 +73,9 @@ export function endorseSelf(options: SelfEndorsementOptions): void {
 
   function sign({ operatorSeed, name, network, records, lastSeq }: SelfEndorsementOptions): void {
     const nowMs = Math.floor(clock.nowMs());
-    const seq = Math.max(lastSeq.get(), newestSeq(records, identity.providerId), Math.floor(nowMs / 1000)) + 1;
+    const seq =
+      Math.max(lastSeq.get(), newestSeq(records, identity.providerId), Math.floor(nowMs / 1000)) +
+      1;
     lastSeq.set(seq);
     identity.set(
       endorse(

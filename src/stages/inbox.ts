@@ -15,7 +15,11 @@ import { replyTag } from "../zipnet/board.ts";
 import type { StageContext } from "./context.ts";
 
 /** Runs until the signal aborts. */
-export async function runInbox(context: StageContext, ledger: Ledger, signal: AbortSignal): Promise<void> {
+export async function runInbox(
+  context: StageContext,
+  ledger: Ledger,
+  signal: AbortSignal,
+): Promise<void> {
   const { records, board, clock, coalition } = context;
   /** Grants to us that the ledger has not taken yet. */
   const waiting = new Map<string, Entry<ComputeGrant>>();
@@ -53,7 +57,13 @@ export async function runInbox(context: StageContext, ledger: Ledger, signal: Ab
     const last = logChain(records.logs, id).at(-1);
     if (last !== undefined && isFinal(last)) return true;
     const recovered = records.admissions.get(entry.key) !== undefined;
-    const event: GrantEvent = { type: "granted", grantId: id, grant, record: entry.bytes, recovered };
+    const event: GrantEvent = {
+      type: "granted",
+      grantId: id,
+      grant,
+      record: entry.bytes,
+      recovered,
+    };
     return ledger.offer(entry.key, event);
   }
 

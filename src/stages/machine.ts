@@ -40,7 +40,9 @@ export function routeStage({ fleet }: StageContext, state: Resolved): GrantEvent
       tee: offer.tee,
       pricePerHourMicros: offer.pricePerHourMicros,
     })),
-    detail: leftOut.map(({ backend, region, reason }) => `${backend} ${region}: ${reason}`).join("; "),
+    detail: leftOut
+      .map(({ backend, region, reason }) => `${backend} ${region}: ${reason}`)
+      .join("; "),
   };
 }
 
@@ -64,7 +66,12 @@ export async function createStage(
     const detail = error instanceof Error ? error.message : String(error);
     const alarm = code === "auth" || code === "bug" ? "error" : "warn";
     context.log[alarm]("create-failed", { backend: placement.backend, try: state.try, error });
-    return { type: "create-failed", try: state.try, code, detail: `${placement.backend}: ${detail}` };
+    return {
+      type: "create-failed",
+      try: state.try,
+      code,
+      detail: `${placement.backend}: ${detail}`,
+    };
   }
 }
 
@@ -121,7 +128,9 @@ export async function inspectStage(
   context.log.info("inspected", { grant: correlate(state.grantId), machines: ours.length });
   return {
     type: "inspected",
-    machines: ours.flatMap(({ machine, state: of }) => (machine !== undefined && of === "running" ? [machine] : [])),
+    machines: ours.flatMap(({ machine, state: of }) =>
+      machine !== undefined && of === "running" ? [machine] : [],
+    ),
     others: ours.filter(({ machine, state: of }) => machine === undefined || of !== "running"),
     placement: first && {
       backend: first.backend,

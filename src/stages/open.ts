@@ -1,5 +1,6 @@
 /** Stage open: publish the admission, gather shares from the members, open the envelope and check it. */
 import { toHex } from "../base/bytes.ts";
+import { timeoutSignal } from "../base/clock.ts";
 import { BridgeError, type ErrorCode, explain } from "../base/errors.ts";
 import { GATHER_MS } from "../base/limits.ts";
 import type { RefusalCode } from "../coalition/grant.ts";
@@ -28,7 +29,9 @@ export async function openStage(
   const { grant } = state;
   const message = records.requests.get(toHex(grant.requestId))?.body;
   if (message === undefined) {
-    throw new BridgeError("lacks-context", "the granted request has not reached this node yet", { retry: "later" });
+    throw new BridgeError("lacks-context", "the granted request has not reached this node yet", {
+      retry: "later",
+    });
   }
   const admission = announceOnce(context, records.admissions, state.key, () => ({
     v: 1 as const,
@@ -46,7 +49,7 @@ export async function openStage(
       grant,
       message,
       { grant: state.record, admission: encodeRecord(admission) },
-      AbortSignal.any([signal, AbortSignal.timeout(GATHER_MS)]),
+      timeoutSignal(context.clock, GATHER_MS, signal),
     );
   } catch (error) {
     if (signal.aborted) return undefined;

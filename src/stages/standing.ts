@@ -25,7 +25,10 @@ export interface StandingKeeper {
   readonly fenced: Promise<void>;
   onChange(listener: () => void): void;
   readonly lastSeq: { get(): number; set(seq: number): void };
-  readonly offers: { load(): ReadonlyMap<string, number>; save(offers: ReadonlyMap<string, number>): void };
+  readonly offers: {
+    load(): ReadonlyMap<string, number>;
+    save(offers: ReadonlyMap<string, number>): void;
+  };
 }
 
 export function createStanding(context: StageContext, journal: Journal): StandingKeeper {
@@ -82,9 +85,13 @@ export function createStanding(context: StageContext, journal: Journal): Standin
     async checkRetired() {
       const marker = records.markers.get(toHex(providerId))?.body;
       if (marker?.reason !== "retire") return;
-      throw new BridgeError("stale-epoch", "this provider has been retired, and nothing supersedes that", {
-        fix: "start under another provider name",
-      });
+      throw new BridgeError(
+        "stale-epoch",
+        "this provider has been retired, and nothing supersedes that",
+        {
+          fix: "start under another provider name",
+        },
+      );
     },
     fenced,
     onChange: (listener) => void listeners.push(listener),
@@ -93,7 +100,10 @@ export function createStanding(context: StageContext, journal: Journal): Standin
       set: (seq) => journal.setMeta("seq", String(seq)),
     },
     offers: {
-      load: () => new Map(Object.entries(JSON.parse(journal.meta("offers") ?? "{}") as Record<string, number>)),
+      load: () =>
+        new Map(
+          Object.entries(JSON.parse(journal.meta("offers") ?? "{}") as Record<string, number>),
+        ),
       save: (offers) => journal.setMeta("offers", JSON.stringify(Object.fromEntries(offers))),
     },
   };

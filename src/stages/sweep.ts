@@ -1,7 +1,8 @@
 /** Periodic work of the provider, and who claims a machine that a sweep finds. */
+
+import { toHex } from "../base/bytes.ts";
 import { type Clock, jitter } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
-import { toHex } from "../base/bytes.ts";
 import type { ListedMachine } from "../fleet/backend.ts";
 import type { ReconcilerOptions } from "../fleet/reconcile.ts";
 import type { Ledger } from "../ledger/ledger.ts";

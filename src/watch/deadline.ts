@@ -32,7 +32,12 @@ export function createDeadlines(clock: Clock): Deadlines {
         seen.add(state.key);
         const estimate = estimates.get(state.key) ?? monotonicMs + (state.deadlineMs - nowMs);
         estimates.set(state.key, estimate);
-        if (nowTick > state.grant.validToTick || nowMs >= state.deadlineMs || monotonicMs >= estimate) over.push(state);
+        if (
+          nowTick > state.grant.validToTick ||
+          nowMs >= state.deadlineMs ||
+          monotonicMs >= estimate
+        )
+          over.push(state);
       }
       for (const key of estimates.keys()) if (!seen.has(key)) estimates.delete(key);
       return over;

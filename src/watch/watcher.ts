@@ -17,7 +17,11 @@ export async function watchMachine(
     usage = laterUsage(usage, sample);
     return usage;
   };
-  const exit = await backend.watchUntilExit(machine, (sample) => emit({ type: "sampled", usage: take(sample) }), signal);
+  const exit = await backend.watchUntilExit(
+    machine,
+    (sample) => emit({ type: "sampled", usage: take(sample) }),
+    signal,
+  );
   if (signal.aborted) return undefined;
   const final = take(exit.usage);
   const shape = state.placements[state.try]?.shape;

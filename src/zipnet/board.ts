@@ -8,7 +8,15 @@ import { BridgeError } from "../base/errors.ts";
 import { taggedHash } from "../base/hash.ts";
 import { dh } from "../base/hpke.ts";
 import { REPLY_BYTES, REPLY_RECORDS_MAX } from "../base/limits.ts";
-import { Bytes32Schema, byteString, codec, integer, type Static, strictObject, Type } from "../base/schema.ts";
+import {
+  Bytes32Schema,
+  byteString,
+  codec,
+  integer,
+  type Static,
+  strictObject,
+  Type,
+} from "../base/schema.ts";
 import { DURATION_MAX_MS } from "../coalition/classes.ts";
 import type { Coalition } from "../coalition/config.ts";
 import { checkEndorsed, EndorsementSchema } from "../coalition/endorsement.ts";
@@ -39,7 +47,11 @@ export function replyTag(secret: Uint8Array, attempt: number, kind: ReplyKind): 
 }
 
 /** Shared by the requester's reply key and the provider's KEM key. Either side calls it with its own private key. */
-export function replySecret(privateKey: Uint8Array, publicKey: Uint8Array, requestId: Uint8Array): Bytes32 {
+export function replySecret(
+  privateKey: Uint8Array,
+  publicKey: Uint8Array,
+  requestId: Uint8Array,
+): Bytes32 {
   return taggedHash("compute-bridge/reply-secret/v1", dh(privateKey, publicKey), requestId);
 }
 
@@ -59,7 +71,8 @@ export function boardRecords(coalition: Coalition, records: CoalitionRecords): B
     key: (reply) => toHex(reply.tag),
     // One receipt and one refusal per grant; the tag does not tell which grant, so they are counted together.
     quota: (reply) => ({ owner: toHex(reply.providerId), max: 2 * granted(reply.providerId) }),
-    keepUntilTick: (reply, at) => Math.min(reply.validToTick, at + coalitionLifeTicks(coalition)) + keepTicks,
+    keepUntilTick: (reply, at) =>
+      Math.min(reply.validToTick, at + coalitionLifeTicks(coalition)) + keepTicks,
     rank: (reply) => [reply.endorsement.seq],
     admit(reply, signer) {
       checkEndorsed(reply.endorsement, coalition.network, signer, reply.providerId);
@@ -78,7 +91,8 @@ export function boardRecords(coalition: Coalition, records: CoalitionRecords): B
     keepUntilTick: (ack, at) => (replies.get(toHex(ack.tag))?.body.validToTick ?? at) + keepTicks,
     admit(ack, signer) {
       const reply = replies.get(toHex(ack.tag))?.body;
-      if (reply === undefined) throw new BridgeError("lacks-context", "the reply it answers is not known here");
+      if (reply === undefined)
+        throw new BridgeError("lacks-context", "the reply it answers is not known here");
       if (reply.ackKey === undefined || !equal(reply.ackKey, signer)) {
         throw new BridgeError("wrong-key", "only the key named in the reply acknowledges it");
       }
@@ -88,9 +102,23 @@ export function boardRecords(coalition: Coalition, records: CoalitionRecords): B
 }
 
 /** Every collection of the network, in the order in which records depend on each other. */
-export function allCollections(records: CoalitionRecords, board: BoardRecords): readonly AnyCollection[] {
+export function allCollections(
+  records: CoalitionRecords,
+  board: BoardRecords,
+): readonly AnyCollection[] {
   const { ticks, markers, cards, requests, grants, admissions, refusals, logs } = records;
-  return [ticks, markers, cards, requests, grants, admissions, refusals, logs, board.replies, board.acks];
+  return [
+    ticks,
+    markers,
+    cards,
+    requests,
+    grants,
+    admissions,
+    refusals,
+    logs,
+    board.replies,
+    board.acks,
+  ];
 }
 
 /** No grant outlives the longest request and its duration; a reply may not ask for longer. */

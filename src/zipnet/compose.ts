@@ -7,10 +7,28 @@ import { randomSeed, signingKey } from "../base/ed25519.ts";
 import { BridgeError } from "../base/errors.ts";
 import { kemKeyPair } from "../base/hpke.ts";
 import { codec, integer, type Static, strictObject, Type } from "../base/schema.ts";
-import { durationClass, type ImageKind, type RegionClass, type Shape, shapeClass } from "../coalition/classes.ts";
+import {
+  durationClass,
+  type ImageKind,
+  type RegionClass,
+  type Shape,
+  shapeClass,
+} from "../coalition/classes.ts";
 import type { Coalition } from "../coalition/config.ts";
-import { imageCommitment, type Manifest, manifestCommitment, postHash, preHash } from "../coalition/manifest.ts";
-import { type Accept, bearerPointer, type ComputeRequest, checkRequest, requestId } from "../coalition/request.ts";
+import {
+  imageCommitment,
+  type Manifest,
+  manifestCommitment,
+  postHash,
+  preHash,
+} from "../coalition/manifest.ts";
+import {
+  type Accept,
+  bearerPointer,
+  type ComputeRequest,
+  checkRequest,
+  requestId,
+} from "../coalition/request.ts";
 import { type SignedRecord, signRecord } from "../network/record.ts";
 import { type Envelope, encodeEnvelope, envelopeSecret, sealEnvelope } from "./envelope.ts";
 
@@ -63,7 +81,10 @@ export function composeRequest(coalition: Coalition, order: Order, nowTick: numb
   const [imageSalt, manifestSalt] = [randomSeed(), randomSeed()];
   const manifestHash = preHash(manifest);
   if (order.patienceTicks > coalition.file.compute.requestTicks) {
-    throw new BridgeError("bad-argument", `a request may wait at most ${coalition.file.compute.requestTicks} ticks`);
+    throw new BridgeError(
+      "bad-argument",
+      `a request may wait at most ${coalition.file.compute.requestTicks} ticks`,
+    );
   }
   const body: Omit<ComputeRequest, "bearerPointer"> = {
     v: 1,
@@ -120,7 +141,9 @@ function neededShape(manifest: Manifest): Shape {
   });
 }
 
-
-export function seedOf(state: RequestState, name: "replySeed" | "kemSeed" | "ackSeed" | "secret"): Bytes32 {
+export function seedOf(
+  state: RequestState,
+  name: "replySeed" | "kemSeed" | "ackSeed" | "secret",
+): Bytes32 {
   return fromHex(state[name], name) as Bytes32;
 }

@@ -57,7 +57,13 @@ export function envelopeLabel(
   request: Omit<ComputeRequest, "bearerPointer">,
 ): Uint8Array {
   const epoch = u32be(coalition.file.committee.epoch);
-  return lp("compute-bridge/envelope/v1", coalition.network, epoch, request.key, requestBodyHash(request));
+  return lp(
+    "compute-bridge/envelope/v1",
+    coalition.network,
+    epoch,
+    request.key,
+    requestBodyHash(request),
+  );
 }
 
 /** Canonical CBOR, padded to one size. */

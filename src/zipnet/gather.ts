@@ -25,7 +25,14 @@ export interface GatherOptions {
 }
 
 /** Members that answer with one of these will not answer otherwise later. */
-const DEFINITE = ["bad-ciphertext", "attempt-passed", "not-the-provider", "expired", "not-eligible", "stale-epoch"] as const;
+const DEFINITE = [
+  "bad-ciphertext",
+  "attempt-passed",
+  "not-the-provider",
+  "expired",
+  "not-eligible",
+  "stale-epoch",
+] as const;
 
 /**
  * Returns the envelope's padded plaintext. Throws the members' definite refusal once too few are left to reach the
@@ -83,7 +90,8 @@ export async function gatherShares(
       } catch (error) {
         if (until.aborted) return;
         if (hasCode(error, "cannot-open")) out.set(member.index, "bad-share");
-        else if (error instanceof BridgeError && hasCode(error, ...DEFINITE)) out.set(member.index, error.code);
+        else if (error instanceof BridgeError && hasCode(error, ...DEFINITE))
+          out.set(member.index, error.code);
         if (out.has(member.index)) {
           log.warn("share-refused", { member: member.index, error });
           return;

@@ -20,7 +20,12 @@ const carriedCodec = codec(
 export function packRequest(record: SignedRecord): Uint8Array {
   const message = requestMessageCodec.decode(record.body, REQUEST_BYTES_MAX);
   const body = encodeCanonical({ message, signature: record.signature });
-  return pad(body, REQUEST_BYTES_MAX, "the request", "name fewer releases in `accept` or leave the settlement out");
+  return pad(
+    body,
+    REQUEST_BYTES_MAX,
+    "the request",
+    "name fewer releases in `accept` or leave the settlement out",
+  );
 }
 
 export function unpackRequest(packed: Uint8Array, network: Bytes32): SignedRecord {

@@ -29,7 +29,11 @@ const gBar = (() => {
 })();
 
 /** `label` is what the ciphertext is for; decryption under another label is refused by every member. */
-export function encrypt(publicKey: Uint8Array, plaintext: Uint8Array, label: Uint8Array): Uint8Array {
+export function encrypt(
+  publicKey: Uint8Array,
+  plaintext: Uint8Array,
+  label: Uint8Array,
+): Uint8Array {
   const h = decodePoint(publicKey);
   const r = randomScalar();
   const s = randomScalar();
@@ -62,7 +66,11 @@ export function decryptionShare(secretShare: Uint8Array, ciphertext: Uint8Array)
 }
 
 /** The share's proof (equality of logarithms, Chaum-Pedersen) against the member's public share key. */
-export function checkShare(shareKey: Uint8Array, ciphertext: Uint8Array, share: Uint8Array): boolean {
+export function checkShare(
+  shareKey: Uint8Array,
+  ciphertext: Uint8Array,
+  share: Uint8Array,
+): boolean {
   try {
     const { u } = parse(ciphertext);
     const hi = decodePoint(shareKey);
@@ -91,7 +99,9 @@ export function combine(
   const xs = [...shares.keys()].map(BigInt);
   let hr: Point = Point.ZERO;
   for (const [index, share] of shares) {
-    hr = hr.add(decodePoint(share.subarray(0, 32)).multiplyUnsafe(lagrangeAtZero(BigInt(index), xs)));
+    hr = hr.add(
+      decodePoint(share.subarray(0, 32)).multiplyUnsafe(lagrangeAtZero(BigInt(index), xs)),
+    );
   }
   try {
     return cipher(hr, label).decrypt(c);
@@ -117,7 +127,12 @@ function cipher(hr: Point, label: Uint8Array): ReturnType<typeof chacha20poly130
 }
 
 function challenge(c: Uint8Array, label: Uint8Array, ...points: readonly Point[]): bigint {
-  return toScalar("compute-bridge/tdh2-proof/v1", c, label, ...points.map((point) => point.toBytes()));
+  return toScalar(
+    "compute-bridge/tdh2-proof/v1",
+    c,
+    label,
+    ...points.map((point) => point.toBytes()),
+  );
 }
 
 function shareChallenge(...points: readonly Point[]): bigint {
@@ -128,7 +143,13 @@ function toScalar(tag: string, ...fields: readonly Uint8Array[]): bigint {
   return ristretto255_hasher.hashToScalar(lp(...fields), { DST: tag });
 }
 
-function parse(ciphertext: Uint8Array): { u: Point; uBar: Point; e: bigint; f: bigint; c: Uint8Array } {
+function parse(ciphertext: Uint8Array): {
+  u: Point;
+  uBar: Point;
+  e: bigint;
+  f: bigint;
+  c: Uint8Array;
+} {
   if (ciphertext.length < TDH2_OVERHEAD_BYTES) {
     throw new BridgeError("bad-ciphertext", "the ciphertext is shorter than its overhead");
   }

@@ -34,7 +34,10 @@ export function directTransport(transport: Transport, coalition: Coalition): Req
       let last: unknown;
       const sends = coalition.members.map(async (member) => {
         try {
-          await transport.request(member.peer, DIRECT_PROTOCOL, message, { timeoutMs: DIRECT_MS, signal });
+          await transport.request(member.peer, DIRECT_PROTOCOL, message, {
+            timeoutMs: DIRECT_MS,
+            signal,
+          });
         } catch (error) {
           last = error;
           throw error;

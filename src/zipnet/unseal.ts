@@ -48,7 +48,10 @@ export function serveUnseal(transport: Transport, options: UnsealOptions): void 
     const request = shareRequestCodec.decode(bytes, SHARE_REQUEST_BYTES_MAX);
     options.store.offer(request.grant);
     options.store.offer(request.admission);
-    const admission = admissionCodec.decode(decodeRecord(request.admission).body, SHARE_REQUEST_BYTES_MAX);
+    const admission = admissionCodec.decode(
+      decodeRecord(request.admission).body,
+      SHARE_REQUEST_BYTES_MAX,
+    );
     return release(options, peer, admission);
   });
 }
@@ -58,7 +61,9 @@ function release(options: UnsealOptions, peer: PeerKey, admission: Admission): U
   const grant = records.grants.get(attemptKey(admission.requestId, admission.attempt))?.body;
   const request = records.requests.get(toHex(admission.requestId))?.body;
   if (grant === undefined || request === undefined) {
-    throw new BridgeError("lacks-context", "the request or grant is not known here yet", { retry: "later" });
+    throw new BridgeError("lacks-context", "the request or grant is not known here yet", {
+      retry: "later",
+    });
   }
   checkAsker(options, peer, admission, grant);
   checkEvidence(options, grant, request);
@@ -82,8 +87,14 @@ function checkAsker(
   admission: Admission,
   grant: ComputeGrant,
 ): void {
-  if (!equal(grant.providerId, admission.providerId) || peer !== toHex(admission.endorsement.bootKey)) {
-    throw new BridgeError("not-the-provider", "shares go to the provider the grant names, and nobody else");
+  if (
+    !equal(grant.providerId, admission.providerId) ||
+    peer !== toHex(admission.endorsement.bootKey)
+  ) {
+    throw new BridgeError(
+      "not-the-provider",
+      "shares go to the provider the grant names, and nobody else",
+    );
   }
   const card = records.cards.get(toHex(grant.providerId))?.body;
   const newest = Math.max(card?.endorsement.seq ?? 0, markerSeq(records, grant.providerId));
@@ -106,15 +117,26 @@ function markerSeq(records: CoalitionRecords, providerId: Uint8Array): number {
 }
 
 /** The scheduler asked the same at the grant; the evidence may have lapsed since. */
-function checkEvidence({ records, evidence }: UnsealOptions, grant: ComputeGrant, { request }: RequestMessage): void {
+function checkEvidence(
+  { records, evidence }: UnsealOptions,
+  grant: ComputeGrant,
+  { request }: RequestMessage,
+): void {
   const card = records.cards.get(toHex(grant.providerId))?.body;
-  if (card === undefined) throw new BridgeError("lacks-context", "the provider's card is not known here yet", { retry: "later" });
+  if (card === undefined)
+    throw new BridgeError("lacks-context", "the provider's card is not known here yet", {
+      retry: "later",
+    });
   const reason = evidence(card, request.accept);
-  if (reason !== undefined) throw new BridgeError("not-eligible", `the provider's evidence is not accepted: ${reason}`);
+  if (reason !== undefined)
+    throw new BridgeError("not-eligible", `the provider's evidence is not accepted: ${reason}`);
 }
 
 /** Binds a sealed share to its grant and its sender. */
-export function shareContext(grant: ComputeGrant, index: number): { info: Uint8Array; aad: Uint8Array } {
+export function shareContext(
+  grant: ComputeGrant,
+  index: number,
+): { info: Uint8Array; aad: Uint8Array } {
   return {
     info: lp("compute-bridge/share/v1"),
     aad: lp(grant.requestId, u32be(grant.attempt), grant.providerId, u32be(index)),

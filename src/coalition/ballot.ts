@@ -65,14 +65,12 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
   const putRelease = db.query("INSERT OR REPLACE INTO releases VALUES (?, ?, ?, ?, ?)");
 
   const releases = (requestId: Uint8Array): Release[] =>
-    releasesOf
-      .all(requestId)
-      .map((row) => ({
-        requestId,
-        attempt: row.attempt,
-        providerId: row.provider_id,
-        seq: row.seq,
-      }));
+    releasesOf.all(requestId).map((row) => ({
+      requestId,
+      attempt: row.attempt,
+      providerId: row.provider_id,
+      seq: row.seq,
+    }));
 
   return {
     vote(requestId, attempt, grantId, isOver) {

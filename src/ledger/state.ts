@@ -109,9 +109,9 @@ interface WithMachine extends Placed {
 
 /** What happens once the machine is gone. */
 export type Ending =
-  | { readonly then: "log"; readonly status: "completed" | "expired" | "failed" }
-  | { readonly then: "refuse"; readonly code: RefusalCode; readonly detail: string }
-  | { readonly then: "next-try"; readonly detail: string };
+  | { readonly next: "log"; readonly status: "completed" | "expired" | "failed" }
+  | { readonly next: "refuse"; readonly code: RefusalCode; readonly detail: string }
+  | { readonly next: "next-try"; readonly detail: string };
 
 export type Received = GrantCommon & { readonly state: "received"; readonly recovering: boolean };
 export type Resolved = Opened & { readonly state: "resolved"; readonly recovering: boolean };

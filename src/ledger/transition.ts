@@ -190,20 +190,20 @@ function fromProvisioning(
         if (state.try + 1 < state.placements.length) return { ...state, try: state.try + 1 };
         return refuse(state, code, detail, state.resolution, "failed");
       }
-      if (code === "unknown-outcome") return terminate(state, { then: "next-try", detail });
+      if (code === "unknown-outcome") return terminate(state, { next: "next-try", detail });
       // Nobody else is tried for a bad image: another machine would fetch the same bytes.
       if (code === "bad-image")
-        return terminate(state, { then: "refuse", code: "image-unusable", detail });
-      return terminate(state, { then: "refuse", code: "unavailable", detail });
+        return terminate(state, { next: "refuse", code: "image-unusable", detail });
+      return terminate(state, { next: "refuse", code: "unavailable", detail });
     }
     case "deadline":
       return terminate(state, {
-        then: "refuse",
+        next: "refuse",
         code: "expired",
         detail: "the grant ended before the machine was up",
       });
     case "end":
-      return terminate(state, { then: "refuse", code: "draining", detail: event.detail });
+      return terminate(state, { next: "refuse", code: "draining", detail: event.detail });
     default:
       return state;
   }
@@ -246,7 +246,7 @@ function endRunning(
 ): Terminating {
   const undelivered = state.state === "running";
   const code = status === "expired" ? "expired" : "unavailable";
-  const ending: Ending = undelivered ? { then: "refuse", code, detail } : { then: "log", status };
+  const ending: Ending = undelivered ? { next: "refuse", code, detail } : { next: "log", status };
   return terminate(state, ending);
 }
 
@@ -267,7 +267,7 @@ function terminate(state: Provisioning | Running, ending: Ending): Terminating {
 
 function afterGone(state: Terminating, context: TransitionContext): GrantState {
   const { ending } = state;
-  switch (ending.then) {
+  switch (ending.next) {
     case "next-try": {
       const { ending: _, usage: __, upMs: ___, found: ____, ...placed } = state;
       if (state.try + 1 < state.placements.length && context.nowMs < state.deadlineMs) {
@@ -324,9 +324,9 @@ function afterInspection(
   }
   const late = context.nowMs >= state.deadlineMs;
   const ending: Ending = event.receiptPosted
-    ? { then: "log", status: late ? "expired" : "failed" }
+    ? { next: "log", status: late ? "expired" : "failed" }
     : {
-        then: "refuse",
+        next: "refuse",
         code: late ? "expired" : "unavailable",
         detail: "the provider restarted before a receipt was posted",
       };

@@ -1,11 +1,11 @@
 import { bringUp, login, exec, collect, open, until, NEVER } from "./support.ts";
 const up = await bringUp(); const client = await login(up);
-const T0=performance.now(); const ms=()=>(performance.now()-T0).toFixed(0);
-const channel:any = await new Promise((res, rej) => client.shell({term:"xterm",cols:91,rows:37,width:0,height:0},(e,c)=>e?rej(e):res(c)));
-let seen=""; channel.on("data",(p:Buffer)=>{ console.log(ms(), JSON.stringify(p.toString()).slice(0,200)); seen+=p; });
-channel.write("tty; stty size; echo term=$TERM\n");
-await until(()=>/37 91\r\nterm=xterm/.test(seen)); console.log("A",ms());
-channel.setWindow(50,132,0,0);
-await until(()=>{channel.write("stty size\n"); return Bun.sleep(50).then(()=>seen.includes("50 132"));}); console.log("B",ms());
-channel.write("exit 42\n"); const r=await collect(channel); console.log("C",ms(), r.code);
+const bytes=6_000_000; let bad=0;
+for (let i=0;i<40;i++){ 
+  const channel:any = await open(client, `yes out | head -c ${bytes} & yes err | head -c ${bytes} >&2; wait`);
+  const slow=(s:any)=>{ s.pause(); setTimeout(()=>s.resume(),1); };
+  channel.on("data",()=>slow(channel)); channel.stderr.on("data",()=>slow(channel.stderr));
+  const r=await collect(channel); if(r.output.length!==bytes||r.errors.length!==bytes){ bad++; console.log(i, r.output.length, r.errors.length, r.code); }
+}
+console.log("bad",bad);
 client.end(); await up.backend.terminate(up.machine,NEVER); process.exit(0);

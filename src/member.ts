@@ -13,7 +13,7 @@ import type { Logger } from "./base/log.ts";
 import type { Secret } from "./base/secret.ts";
 import { Shutdown } from "./base/shutdown.ts";
 import { runTicker } from "./coalition/almanac.ts";
-import { openBallot } from "./coalition/ballot.ts";
+import { type Ballot, openBallot } from "./coalition/ballot.ts";
 import { DURATION_MAX_MS } from "./coalition/classes.ts";
 import { type ClearingView, withoutEvidence } from "./coalition/clearing.ts";
 import type { Coalition } from "./coalition/config.ts";
@@ -116,7 +116,7 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
     log,
     signal,
   });
-  void pruneBallot();
+  void pruneBallot(ballot, coalition, records, clock, signal);
   log.info("member-up", { addresses: node.addresses().join(" ") });
   return {
     network,
@@ -124,17 +124,23 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
     board,
     stop: async () => void (await shutdown.run(STOP_STAGE_MS, log)),
   };
+}
 
-  /** Votes and releases are kept until every record of their request has lapsed for everybody. */
-  async function pruneBallot(): Promise<void> {
-    const { compute, almanac } = coalition.file;
-    const lifeTicks =
-      compute.requestTicks + Math.ceil(DURATION_MAX_MS / almanac.periodMs) + compute.keepTicks;
-    while (!signal.aborted) {
-      await clock.sleep(SWEEP_INTERVAL_MS, signal);
-      const before = records.tick().seq - lifeTicks - BALLOT_KEEP_EXTRA_TICKS;
-      if (!signal.aborted && before > 0) ballot.prune(before);
-    }
+/** Votes and releases are kept until every record of their request has lapsed for everybody. */
+async function pruneBallot(
+  ballot: Ballot,
+  coalition: Coalition,
+  records: CoalitionRecords,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const { compute, almanac } = coalition.file;
+  const grantTicks = Math.ceil(DURATION_MAX_MS / almanac.periodMs);
+  const lifeTicks = compute.requestTicks + grantTicks + compute.keepTicks + BALLOT_KEEP_EXTRA_TICKS;
+  while (!signal.aborted) {
+    await clock.sleep(SWEEP_INTERVAL_MS, signal);
+    const before = records.tick().seq - lifeTicks;
+    if (!signal.aborted && before > 0) ballot.prune(before);
   }
 }
 

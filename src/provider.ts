@@ -2,10 +2,11 @@
  * The provider, stage by stage. It joins the coalition's network, keeps its card current, takes the grants addressed to
  * it, and brings each through its life: open the envelope, start a machine, post the sealed receipt, watch, log.
  *
- *   records (network, coalition)  →  inbox  →  ledger (one writer)  →  stages  →  fleet, reply board, logs
+ *   network, coalition  →  inbox  →  ledger (one writer)  →  stages  →  fleet, reply board, logs
  *
- * What is where: ledger/transition.ts has every legal step of a grant, stages/handlers.ts who carries each out.
+ * Where to read on: ledger/transition.ts has every legal step of a grant, stages/handlers.ts who carries each out.
  */
+import { toHex } from "./base/bytes.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/log.ts";
 import type { Secret } from "./base/secret.ts";
@@ -13,7 +14,7 @@ import { Shutdown } from "./base/shutdown.ts";
 import type { Coalition } from "./coalition/config.ts";
 import { coalitionRecords } from "./coalition/records.ts";
 import { type ConfiguredBackend, createFleet, type Fleet } from "./fleet/fleet.ts";
-import { createReconciler } from "./fleet/reconcile.ts";
+import { createReconciler, type Reconciler } from "./fleet/reconcile.ts";
 import type { Caps } from "./ledger/inbox.ts";
 import type { Journal } from "./ledger/journal.ts";
 import { type Ledger, startLedger } from "./ledger/ledger.ts";
@@ -21,7 +22,7 @@ import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { type CardKeeper, createCardKeeper } from "./stages/card.ts";
 import type { StageContext } from "./stages/context.ts";
 import { createHandlers } from "./stages/handlers.ts";
-import { createIdentity, endorseSelf } from "./stages/identity.ts";
+import { createIdentity, endorseSelf, type MutableIdentity } from "./stages/identity.ts";
 import { runInbox } from "./stages/inbox.ts";
 import { createStanding, type StandingKeeper } from "./stages/standing.ts";
 import { claimOf, runEvery } from "./stages/sweep.ts";
@@ -30,12 +31,13 @@ import { allCollections, boardRecords } from "./zipnet/board.ts";
 export interface ProviderOptions {
   readonly name: string;
   readonly coalition: Coalition;
+  /** Development: the provider endorses itself with the operator's key. */
   readonly operatorSeed: Secret;
-  readonly operatorKey: Parameters<typeof createIdentity>[0];
+  readonly operatorKey: Uint8Array;
   /** Machine keys derive from it; 0600 beside the journal. */
   readonly localSecret: Secret;
   readonly journal: Journal;
-  readonly backends: (providerId: string) => readonly ConfiguredBackend[];
+  readonly backends: readonly ConfiguredBackend[];
   readonly listen: readonly string[];
   readonly announce: readonly string[];
   readonly caps: Caps;
@@ -50,29 +52,29 @@ export interface ProviderOptions {
 
 export interface Provider {
   readonly context: StageContext;
-  readonly ledger: Ledger;
-  readonly fleet: Fleet;
   readonly network: Joined;
-  readonly cards: CardKeeper;
+  readonly fleet: Fleet;
+  readonly ledger: Ledger;
   readonly standing: StandingKeeper;
-  readonly counts: { readonly orphansSeen: number; readonly orphansEnded: number };
+  readonly cards: CardKeeper;
+  readonly reconciler: Reconciler;
   /** Resolves when the coalition has been reached and the first card is out. */
   readonly ready: Promise<void>;
-  /** Stops without ending machines: they are found again after a restart. */
+  /** Stops without ending machines: the next start finds them again. */
   stop(): Promise<void>;
 }
 
 const STOP_STAGE_MS = 5000;
 
 export async function startProvider(options: ProviderOptions): Promise<Provider> {
-  const { coalition, journal, clock, log, caps, join = joinNetwork } = options;
+  const { coalition, journal, clock, log } = options;
   const shutdown = new Shutdown(clock);
-  const { signal } = shutdown;
 
+  // Who we are, and what the coalition knows.
   const identity = createIdentity(options.operatorKey, options.name);
   const records = coalitionRecords(coalition);
   const board = boardRecords(coalition, records);
-  const network = await join({
+  const network = await (options.join ?? joinNetwork)({
     network: coalition.network,
     seed: identity.bootSeed,
     listen: options.listen,
@@ -85,19 +87,10 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   });
   shutdown.defer("network", () => network.leave());
 
-  const fleet = createFleet(
-    options.backends(Buffer.from(identity.providerId).toString("hex")),
-    clock,
-    log,
-  );
-  const context: StageContext = {
-    ...identity,
-    ...options,
-    records,
-    board,
-    fleet,
-    replica: network.replica,
-  };
+  // Where machines run, and the one writer that decides what happens to each grant.
+  const fleet = createFleet(options.backends, clock, log);
+  const { replica } = network;
+  const context: StageContext = { ...identity, ...options, records, board, fleet, replica };
   const standing = createStanding(context, journal);
   const ledger: Ledger = startLedger({
     journal,
@@ -110,13 +103,14 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       tickPeriodMs: coalition.file.almanac.periodMs,
       committeeEpoch: coalition.file.committee.epoch,
       standing: standing.now(),
-      caps,
+      caps: options.caps,
       priceOf: (offer) => cards.priceOf(offer),
       logIntervalMs: options.logIntervalMs,
     }),
   });
   shutdown.defer("ledger", () => ledger.stop());
 
+  // What the coalition is told about us, and how books and backends are kept in step.
   const cards: CardKeeper = createCardKeeper(context, {
     ...options,
     refreshMs: options.cardRefreshMs,
@@ -124,49 +118,51 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     status: () => standing.cardStatus(ledger.fault() !== undefined),
     remembered: standing.offers,
   });
+  const reconciler = createReconciler({ fleet, clock, log, claim: claimOf(context, ledger) });
   ledger.onChange(({ before, after }) => {
     if (before?.state !== after.state) cards.changed();
   });
   fleet.onChange(() => cards.changed());
   standing.onChange(() => cards.changed());
 
-  const reconciler = createReconciler({ fleet, clock, log, claim: claimOf(context, ledger) });
-  const ready = (async () => {
-    // The coalition first: what it remembers of us decides our seq, and which grants we already took.
-    const members = coalition.members.map((member) => member.peer);
-    await network.replica.converged(members, coalition.file.committee.unsealThreshold, signal);
-    endorseSelf({
-      ...options,
-      identity,
-      network: coalition.network,
-      records,
-      lastSeq: standing.lastSeq,
-      signal,
-    });
-    await standing.checkRetired();
-    await fleet.refresh(signal);
-    cards.publish();
-    void runInbox(context, ledger, signal);
-    void cards.run(signal);
-    void runEvery(options.reconcileIntervalMs, clock, signal, log, () => reconciler.sweep(signal));
-    log.info("ready", { provider: identity.providerId });
-  })();
+  const parts = { context, network, fleet, ledger, standing, cards, reconciler };
+  const ready = goLive(options, parts, identity, shutdown.signal);
   ready.catch((error: unknown) => {
-    if (!signal.aborted) log.error("provider-not-ready", { error });
+    if (!shutdown.signal.aborted) log.error("provider-not-ready", { error });
   });
-
   return {
-    context,
-    ledger,
-    fleet,
-    network,
-    cards,
-    standing,
-    counts: reconciler.counts,
+    ...parts,
     ready,
     async stop() {
       await shutdown.run(STOP_STAGE_MS, log);
       journal.close();
     },
   };
+}
+
+/** The coalition first: what it remembers of us decides our seq, and which grants we had already taken. */
+async function goLive(
+  options: ProviderOptions,
+  { context, fleet, ledger, standing, cards, reconciler }: Omit<Provider, "ready" | "stop">,
+  identity: MutableIdentity,
+  signal: AbortSignal,
+): Promise<void> {
+  const { coalition, clock, log } = options;
+  const members = coalition.members.map((member) => member.peer);
+  await context.replica.converged(members, coalition.file.committee.unsealThreshold, signal);
+  standing.checkRetired();
+  endorseSelf({
+    ...context,
+    identity,
+    operatorSeed: options.operatorSeed,
+    name: options.name,
+    lastSeq: standing.lastSeq,
+    signal,
+  });
+  await fleet.refresh(signal);
+  cards.publish();
+  void runInbox(context, ledger, signal);
+  void cards.run(signal);
+  void runEvery(options.reconcileIntervalMs, clock, signal, log, () => reconciler.sweep(signal));
+  log.info("ready", { provider: toHex(context.providerId).slice(0, 12) });
 }

@@ -150,6 +150,12 @@ const SIZES: readonly Plant[] = [
     `class C {\n  constructor() {\n${long(69)}\n  }\n}\n`,
   ],
   [
+    "a function whose callback is long",
+    "long-function",
+    "src/base/a.ts",
+    `function f() {\n  return [1].map(() => {\n${long(67)}\n  });\n}\n`,
+  ],
+  [
     "a long function inside a template",
     "long-function",
     "src/base/a.ts",
@@ -194,6 +200,7 @@ describe("a clean tree", () => {
       ...CLEAN,
       "src/base/a.ts": `${long(300)}\n`,
       "src/base/b.ts": `function f() {\n${long(68)}\n}\n`,
+      "src/base/d.ts": `function f() {\n  const g = () => {\n${long(60)}\n  };\n  return { g, h() {\n${long(60)}\n  } };\n}\n`,
       "src/base/c.ts": `// import "../fleet/route.ts"; process.env; Math.random()\nexport const s = "process.env export default";\n`,
     };
     expect(show(await checkArchitecture(sources))).toEqual([]);

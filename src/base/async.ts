@@ -1,4 +1,5 @@
 /** Small tools for waiting on several things at once. */
+import { BridgeError } from "./errors.ts";
 
 /** True as soon as `need` promises are fulfilled, false when that has become impossible. Never rejects. */
 export async function atLeast(
@@ -22,5 +23,15 @@ export async function atLeast(
         () => settle(false),
       );
     }
+  });
+}
+
+/** The promise's own outcome, or `timeout` once the signal aborts: for callees that may not heed it. */
+export async function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return await new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(new BridgeError("timeout", "no answer in time"));
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
   });
 }

@@ -114,6 +114,7 @@ export const LOCAL_GRACE_MS = 500; // between asking the tenant's processes to e
 export const LOCAL_KILL_POLL_MS = 10;
 export const LOCAL_KILL_MS_MAX = 5 * SECOND_MS; // killing is done in milliseconds, or the kernel holds a process
 export const LOCAL_TERM_MS_MAX = 8 * SECOND_MS; // above the machine's own grace and kill times together
+export const LOCAL_ENDING_MS_MAX = 30 * SECOND_MS; // an end takes up to 18 s; one that has not come is asked for again
 export const LOCAL_CONNECTIONS_MAX = 32; // SSH connections to one machine, logged in or not
 export const LOCAL_SESSIONS_MAX = 64; // shells and commands running at once on one machine
 export const LOCAL_AUTH_FAILURES_MAX = 6; // per connection, as in OpenSSH
@@ -128,7 +129,7 @@ export const REPLY_RECORDS_MAX = 50_000; // about 75 MB at most on one node
 
 // Ledger
 export const LOG_OUTBOX_MAX = 8; // interim entries that wait for the network; usage is cumulative, so none is missed
-export const STATE_BYTES_MAX = 64 * KIB; // one grant's journal row; the largest, with a full outbox, has about 8 KiB
+export const STATE_BYTES_MAX = 64 * KIB; // one grant's journal row; the largest, with a full outbox, has about 16 KiB
 export const EVENTS_PER_COMMIT_MAX = 64; // transitions that share one sync to disk (about 1 ms)
 export const EXTERNAL_EVENTS_MAX = 1024; // grants, ticks and samples waiting for the writer; more are offered again
 export const QUICK_WORKERS_MAX = 64; // effects that only talk to members and board
@@ -141,6 +142,8 @@ export const WORKER_STOP_MS = 3 * SECOND_MS; // for aborted workers to return; w
 
 // Fleet
 export const BACKEND_ASK_MS = 30 * SECOND_MS; // one backend's offers or listing; a cloud pages through its regions
+export const BACKEND_PATIENCE_MS = 2 * SECOND_MS; // what the card waits for slow backends; their offers follow later
+export const PLACEMENTS_MAX = 32; // tries of one grant; every one takes about 200 bytes of its journal row
 export const BREAKER_CAPACITY_MS = 5 * MINUTE_MS; // stock-outs of one machine type in one zone last minutes
 export const BREAKER_QUOTA_MS = 10 * MINUTE_MS; // a quota frees up when other machines end
 export const BREAKER_AUTH_MS = 2 * MINUTE_MS; // somebody has to look; retried so that a fix is noticed
@@ -152,10 +155,20 @@ export const GATHER_MS = 30 * SECOND_MS; // with fewer than t members a grant is
 export const GONE_RECHECK_MS = 250; // between two answers that a machine is gone
 export const TERMINATE_ALARM_MS = 2 * MINUTE_MS; // then an alarm, doubling; never a time-out
 export const REPOST_TICKS = 10; // between repetitions of a receipt nobody has acknowledged
-export const REFUSAL_DETAIL_CHARS_MAX = 240;
+export const REFUSAL_DETAIL_CHARS_MAX = 240; // fits a sealed reply at three bytes each; a cloud's error may be a whole page
 export const INBOX_INTERVAL_MS = 500; // how late a deadline or a grant the queue dropped is noticed
 export const CARD_COALESCE_MS = 100; // changes that come together make one card
 export const ENDORSEMENT_MS = 12 * HOUR_MS; // what a provider that endorses itself asks for
 export const ENDORSEMENT_RENEW_MS = 6 * HOUR_MS;
+export const ENDORSEMENT_RETRY_MS = MINUTE_MS; // while the journal cannot be written
 export const OFFERS_REMEMBERED_MAX = 256; // ten cards of the largest size
 export const BALLOT_KEEP_EXTRA_TICKS = 1000; // beyond the life of every record; forgetting a vote too early would be a second one
+export const DRAIN_LOOK_MS = 250; // how often a drain counts the live grants
+export const DRAIN_END_MS = 10 * MINUTE_MS; // for machines that were told to end; clouds take minutes
+export const MARKER_MS = 30 * SECOND_MS; // for a quorum of members to take the marker
+
+// Requester
+export const LOGIN_OUTPUT_BYTES_MAX = 16 * MIB; // what one command on a machine may print through us
+export const SSH_READY_MS = 20 * SECOND_MS; // connection, key exchange and login to a machine that is up
+export const ADMIN_CALL_MS = 10 * SECOND_MS; // one call of a command to the provider on this host
+export const REQUESTER_LOOK_MS = SECOND_MS; // records wake a requester at once; this bounds how late a lapsed wait is seen

@@ -99,6 +99,8 @@ export function coalitionRecords(coalition: Coalition): CoalitionRecords {
       quota: (log) => ({ owner: toHex(log.providerId), max: limits.LOGS_PER_PROVIDER_MAX }),
       keepUntilTick: (log, at) =>
         (granted.get(attemptKey(log.requestId, log.attempt))?.body.validToTick ?? at) + keepTicks,
+      // The newest instance's word stands: it may sign an entry again that its predecessor half published.
+      rank: (log) => [log.endorsement.seq],
       admit(log, signer) {
         checkProvider(of, log, signer);
         checkGranted(granted, log, attemptKey(log.requestId, log.attempt));
@@ -109,13 +111,14 @@ export function coalitionRecords(coalition: Coalition): CoalitionRecords {
   }
 }
 
-/** The whole chain of one grant, oldest first. */
+/** The whole chain of one grant, oldest first; nothing follows a final entry. */
 export function logChain(logs: Collection<ComputeLog>, grant: Uint8Array): ComputeLog[] {
   const chain: ComputeLog[] = [];
   for (let seq = 0; seq < limits.LOG_ENTRIES_MAX; seq += 1) {
     const entry = logs.get(`${toHex(grant)}:${seq}`);
     if (entry === undefined) break;
     chain.push(entry.body);
+    if (isFinal(entry.body)) break;
   }
   return chain;
 }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { BridgeError } from "../base/errors.ts";
 import type { CheckLine } from "./check.ts";
 import { explainFault } from "./files.ts";
-import { ConfigError, originText } from "./problem.ts";
+import { ConfigError, type ConfigProblem, originText } from "./problem.ts";
 import { type Environment, readSecret, readSeed, secretRefText, shellQuote } from "./secrets.ts";
 import type { SecretRef } from "./setting.ts";
 
@@ -83,21 +83,21 @@ export function checkCoalition(
   try {
     read(file, pin);
   } catch (error) {
-    if (error instanceof ConfigError) return linesOf(error);
-    return [failure(path, error)];
+    if (!(error instanceof ConfigError)) return [failure(path, error)];
+    return error.problems.map((problem) => {
+      // Keys of that file are no keys of the configuration, so they stand in the message.
+      const message = [problem.path, problem.message].filter((part) => part !== "").join(" ");
+      return { ...lineOf({ ...problem, message }), path };
+    });
   }
   const pinned = pin === undefined ? "" : " and has the pinned fingerprint";
   return [{ status: "ok", path, message: `${file} is valid${pinned}` }];
 }
 
-/** The problems of a configuration that did not load, as lines of the check. */
-export function linesOf(error: ConfigError): CheckLine[] {
-  return error.problems.map((problem) => ({
-    status: "fail",
-    path: problem.path,
-    message: `${originText(problem.origin)}: ${problem.message}`,
-    fix: problem.fix,
-  }));
+/** A problem of a configuration that did not load, as a line of the check. */
+export function lineOf(problem: ConfigProblem): CheckLine {
+  const { origin, path, message, fix } = problem;
+  return { status: "fail", path, message: `${originText(origin)}: ${message}`, fix };
 }
 
 function failure(path: string, error: unknown): CheckLine {

@@ -3,7 +3,7 @@
  * the order of the file. Online checks (credentials, quotas, peers) belong to the areas that hold the connections.
  */
 import { networkInterfaces } from "node:os";
-import { checkCoalition, checkSecret, checkStateDir, linesOf } from "./check-files.ts";
+import { checkCoalition, checkSecret, checkStateDir, lineOf } from "./check-files.ts";
 import { checkBackends, checkLimits } from "./check-spend.ts";
 import type { Loaded } from "./load.ts";
 import { ConfigError } from "./problem.ts";
@@ -65,7 +65,7 @@ function check<T>(
   try {
     loaded = load();
   } catch (error) {
-    if (error instanceof ConfigError) return linesOf(error);
+    if (error instanceof ConfigError) return error.problems.map(lineOf);
     throw error;
   }
   const message = `${loaded.file} has ${loaded.settings.length} valid settings`;

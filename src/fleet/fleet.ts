@@ -1,9 +1,10 @@
 /**
  * All backends behind one face. Each is asked alone: one that fails or hangs costs its own offers and nothing else.
  */
+import { beforeAbort } from "../base/async.ts";
 import { type Clock, timeoutSignal } from "../base/clock.ts";
 import { BridgeError, codeOf } from "../base/errors.ts";
-import { BACKEND_ASK_MS } from "../base/limits.ts";
+import { BACKEND_ASK_MS, BACKEND_PATIENCE_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Backend, Listing, Machine, MachineOrder, MachineRef } from "./backend.ts";
 import { type Blocked, createBreaker, type Place } from "./breaker.ts";
@@ -19,7 +20,7 @@ export interface BackendHealth {
 export interface Fleet {
   /** What can be started now, as last heard, less what a breaker holds back. */
   offers(): readonly RoutedOffer[];
-  /** Asks every backend what it has. */
+  /** Asks every backend what it has; returns without those that take long, whose answers follow. */
   refresh(signal: AbortSignal): Promise<void>;
   route(request: RouteRequest): Route;
   /** Throws the backend's BridgeError after tripping its breaker. */
@@ -51,6 +52,7 @@ export function createFleet(
   const backends = new Map(configured.map(({ backend }) => [backend.name, backend]));
   const known = new Map<string, readonly RoutedOffer[]>();
   const health = new Map<string, BackendHealth>();
+  const asking = new Map<string, Promise<void>>();
   const breaker = createBreaker(clock);
   const listeners: (() => void)[] = [];
   const isBlocked = ({ backend, offer }: RoutedOffer): boolean =>
@@ -66,9 +68,10 @@ export function createFleet(
   return {
     offers: () => [...known.values()].flat().filter((offer) => !isBlocked(offer)),
     async refresh(signal) {
-      const before = JSON.stringify([...known]);
-      await Promise.all(configured.map((one) => ask(one, signal)));
-      if (JSON.stringify([...known]) !== before) for (const listener of listeners) listener();
+      const patience = new AbortController();
+      const waited = clock.sleep(BACKEND_PATIENCE_MS, AbortSignal.any([signal, patience.signal]));
+      await Promise.race([Promise.all(configured.map((one) => askOnce(one, signal))), waited]);
+      patience.abort();
     },
     route: (request) => route([...known.values()].flat(), backends, isBlocked, request),
     async provision(name, order, place, signal) {
@@ -77,7 +80,7 @@ export function createFleet(
       } catch (error) {
         if (signal.aborted) throw error;
         breaker.trip(place, codeOf(error), error instanceof Error ? error.message : String(error));
-        for (const listener of listeners) listener();
+        changed();
         throw error;
       }
     },
@@ -95,14 +98,29 @@ export function createFleet(
     onChange: (listener) => void listeners.push(listener),
   };
 
+  function changed(): void {
+    for (const listener of listeners) listener();
+  }
+
+  /** A backend that has not answered the last question is not asked another. */
+  function askOnce(one: ConfiguredBackend, signal: AbortSignal): Promise<void> {
+    const { name } = one.backend;
+    const running = asking.get(name);
+    if (running !== undefined) return running;
+    const started = ask(one, signal).finally(() => asking.delete(name));
+    asking.set(name, started);
+    return started;
+  }
+
   async function ask(
     { backend: one, priority }: ConfiguredBackend,
     signal: AbortSignal,
   ): Promise<void> {
     const { name } = one;
+    const before = JSON.stringify(known.get(name));
     try {
       const limit = timeoutSignal(clock, BACKEND_ASK_MS, signal);
-      const offers = await one.capabilities(limit);
+      const offers = await beforeAbort(one.capabilities(limit), limit);
       known.set(
         name,
         offers.map((offer) => ({ backend: name, priority, offer })),
@@ -115,11 +133,13 @@ export function createFleet(
       const lastOkMs = health.get(name)?.lastOkMs;
       health.set(name, { name, ok: false, lastOkMs, error: codeOf(error) });
     }
+    if (JSON.stringify(known.get(name)) !== before) changed();
   }
 
   async function listOne(one: Backend, signal: AbortSignal): Promise<Listing> {
     try {
-      return await one.list(timeoutSignal(clock, BACKEND_ASK_MS, signal));
+      const limit = timeoutSignal(clock, BACKEND_ASK_MS, signal);
+      return await beforeAbort(one.list(limit), limit);
     } catch (error) {
       log.warn("backend-not-listed", { backend: one.name, error });
       return { machines: [], complete: false };

@@ -48,10 +48,9 @@ export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions
           log.warn("orphan-seen", { backend: machine.backend, machine: machine.name });
         }
         if (times < ORPHAN_SIGHTINGS) continue;
-        await fleet.terminate(machine, signal);
+        if (!(await end(machine, signal))) continue;
         counts.orphansEnded += 1;
         ended.push(machine);
-        log.warn("orphan-ended", { backend: machine.backend, machine: machine.name });
       }
       // Only a complete listing may take a sighting back; in a partial one the machine is unknown, not absent.
       if (listing.complete)
@@ -59,4 +58,17 @@ export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions
       return ended;
     },
   };
+
+  /** One that will not end is asked again in the next sweep and keeps no other waiting. */
+  async function end(machine: ListedMachine, signal: AbortSignal): Promise<boolean> {
+    const who = { backend: machine.backend, machine: machine.name };
+    try {
+      await fleet.terminate(machine, signal);
+      log.warn("orphan-ended", who);
+      return true;
+    } catch (error) {
+      log.warn("orphan-not-ended", { ...who, error });
+      return false;
+    }
+  }
 }

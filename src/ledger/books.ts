@@ -1,4 +1,5 @@
 /** What all grants together amount to, derived from their states and never counted by hand. */
+import { costMicros as machineCostMicros } from "../config/money.ts";
 import type { GrantState } from "./state.ts";
 import { isSettled } from "./state.ts";
 
@@ -33,10 +34,9 @@ export function rebook(
   const now = entry(after);
   const spend = new Map(books.spendMicrosByDay);
   if (before !== undefined) addTo(spend, before.spend.day, -before.spend.micros);
-  if (after !== undefined) {
-    addTo(spend, after.spend.day, after.spend.micros);
-    for (const day of spend.keys()) if (day < after.spend.day - 1) spend.delete(day);
-  }
+  if (after !== undefined) addTo(spend, after.spend.day, after.spend.micros);
+  const newest = Math.max(...spend.keys());
+  for (const day of spend.keys()) if (day < newest - 1) spend.delete(day);
   return {
     active: books.active + now.active - old.active,
     pending: books.pending + now.pending - old.pending,
@@ -52,7 +52,7 @@ export function dayOf(nowMs: number): number {
 
 /** What a machine costs from `fromMs` to `toMs`, rounded up to a millionth. */
 export function costMicros(pricePerHourMicros: number, fromMs: number, toMs: number): number {
-  return Math.ceil((pricePerHourMicros * Math.max(0, toMs - fromMs)) / 3_600_000);
+  return Number(machineCostMicros(pricePerHourMicros, Math.max(0, Math.ceil(toMs - fromMs))));
 }
 
 function entry(state: GrantState | undefined): Omit<Books, "spendMicrosByDay"> {

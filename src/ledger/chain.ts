@@ -1,5 +1,5 @@
 /** The log chain of one grant inside its state: entries are made here, published by an effect, dropped when held. */
-import { LOG_OUTBOX_MAX } from "../base/limits.ts";
+import { LOG_ENTRIES_MAX, LOG_OUTBOX_MAX } from "../base/limits.ts";
 import { CHAIN_START, type LogStatus, logHash } from "../coalition/log.ts";
 import type { Chain, GrantState, PendingLog, UsageRecord } from "./state.ts";
 
@@ -9,7 +9,7 @@ export function startChain(nowMs: number): Chain {
 
 /**
  * Adds an entry. Usage is cumulative, so an interim entry is left out while too many wait: the next one says the
- * same and more. A final entry is never left out.
+ * same and more. A final entry is never left out; the last number of a chain is kept for it.
  */
 export function append<S extends GrantState>(
   state: S,
@@ -18,7 +18,8 @@ export function append<S extends GrantState>(
   { nowMs, nowTick }: { readonly nowMs: number; readonly nowTick: number },
 ): S {
   const { chain, grant, grantId } = state;
-  if (status === "interim" && chain.outbox.length >= LOG_OUTBOX_MAX) return state;
+  const full = chain.outbox.length >= LOG_OUTBOX_MAX || chain.nextSeq >= LOG_ENTRIES_MAX - 1;
+  if (status === "interim" && full) return state;
   const entry: PendingLog = {
     grantId,
     requestId: grant.requestId,

@@ -31,6 +31,8 @@ export type GrantEvent =
       readonly machines: readonly MachineRecord[];
       readonly others: readonly { readonly backend: string; readonly name: string }[];
       readonly placement: Placement | undefined;
+      /** When the oldest of the machines was created. */
+      readonly sinceMs: number | undefined;
       readonly receiptPosted: boolean;
       readonly acked: boolean;
       readonly chain: {

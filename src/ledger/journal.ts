@@ -4,6 +4,7 @@
  */
 import { Database } from "bun:sqlite";
 import { chmodSync } from "node:fs";
+import { assert } from "../base/assert.ts";
 import { decodeCanonical, encodeCanonical } from "../base/canonical.ts";
 import { BridgeError } from "../base/errors.ts";
 import { STATE_BYTES_MAX } from "../base/limits.ts";
@@ -16,6 +17,8 @@ export interface Change {
   readonly event: string;
   readonly after: GrantState;
 }
+
+type Row = Change & { readonly body: Uint8Array };
 
 export interface Journal {
   /** Every grant that is not settled. */
@@ -56,8 +59,8 @@ export function openJournal(path: string, owner: string): Journal {
     }
   };
   const commit = db.transaction(
-    (changes: readonly Change[], totals: ReadonlyMap<string, number>, atMs: number) => {
-      for (const { event, after } of changes) {
+    (rows: readonly Row[], totals: ReadonlyMap<string, number>, atMs: number) => {
+      for (const { event, after, body } of rows) {
         const settled = isSettled(after);
         statements.put.run(
           after.key,
@@ -66,7 +69,7 @@ export function openJournal(path: string, owner: string): Journal {
           after.spend.day,
           after.spend.micros,
           after.grant.validToTick,
-          encodeCanonical(after),
+          body,
         );
         statements.addTransition.run(after.key, atMs, event, after.state);
       }
@@ -80,7 +83,10 @@ export function openJournal(path: string, owner: string): Journal {
       const row = statements.get.get(key);
       return row === null ? undefined : decodeState(row.body);
     },
-    commit: (changes, totals, atMs) => write(() => commit(changes, totals, atMs)),
+    commit(changes, totals, atMs) {
+      const rows = changes.map((change) => ({ ...change, body: encodeState(change.after) }));
+      write(() => commit(rows, totals, atMs));
+    },
     totals: () => new Map(statements.totals.all().map(({ name, value }) => [name, value])),
     settledSpend: (fromDay) =>
       new Map(statements.spend.all(fromDay).map(({ day, micros }) => [day, micros])),
@@ -180,6 +186,13 @@ function checkOwner(
       );
     }
   }
+}
+
+/** A row that could not be read again must not be written: that would stop every later start. */
+function encodeState(state: GrantState): Uint8Array {
+  const body = encodeCanonical(state);
+  assert(body.length <= STATE_BYTES_MAX, `a grant's state has ${body.length} bytes`);
+  return body;
 }
 
 /** Our own bytes, written under the schema version that was checked when the journal was opened. */

@@ -164,6 +164,8 @@ export function startLedger(options: LedgerOptions): Ledger {
   ): GrantState | undefined {
     if (before !== undefined) return transition(before, event, context);
     if (event.type !== "granted" || journal.has(key)) return undefined;
+    // Not even a refusal: the newer instance answers for this provider.
+    if (context.standing === "fenced") return undefined;
     return begin(event, context);
   }
 

@@ -111,7 +111,9 @@ interface WithMachine extends Placed {
 export type Ending =
   | { readonly next: "log"; readonly status: "completed" | "expired" | "failed" }
   | { readonly next: "refuse"; readonly code: RefusalCode; readonly detail: string }
-  | { readonly next: "next-try"; readonly detail: string };
+  | { readonly next: "next-try"; readonly detail: string }
+  /** Its final log is out already: an earlier instance wrote it. */
+  | { readonly next: "close" };
 
 export type Received = GrantCommon & { readonly state: "received"; readonly recovering: boolean };
 export type Resolved = Opened & { readonly state: "resolved"; readonly recovering: boolean };

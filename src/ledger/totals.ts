@@ -21,6 +21,7 @@ export function totalsOf(
     case "failed":
       add(`grants:${after.state}`);
       add(`refusals:${after.code}`);
+      add("spend:micros", after.spend.micros);
       break;
     case "running":
       add(`machines:${after.machine.backend}`);

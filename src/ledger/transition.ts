@@ -1,5 +1,5 @@
 /**
- * (state, event) → state, pure. Every legal edge of a grant's life is in this file; an event that does not apply
+ * (state, event) → state, pure. Every legal edge of a grant's life starts in this file; an event that does not apply
  * returns the state unchanged, because a completion may arrive after the grant has moved on.
  *
  *   granted → received → resolved → provisioning → running → delivered → terminating → logged → closed
@@ -10,15 +10,13 @@ import { unreachable } from "../base/assert.ts";
 import { attemptKey } from "../coalition/ids.ts";
 import { costMicros, dayOf } from "./books.ts";
 import { append, dropPublished, startChain } from "./chain.ts";
+import { afterGone, common, endRunning, endTerminating, refuse, terminate } from "./endings.ts";
 import type { GrantEvent } from "./events.ts";
 import { type AdmissionContext, admit, grantDeadline } from "./inbox.ts";
+import { afterInspection } from "./recovery.ts";
 import {
-  type Ending,
-  type GrantCommon,
   type GrantState,
-  type MachineRecord,
   NO_USAGE,
-  type Placement,
   type Provisioning,
   type Received,
   type Refused,
@@ -111,7 +109,7 @@ export function transition(
     case "delivered":
       return fromRunning(state, event, context);
     case "terminating":
-      return event.type === "gone" ? afterGone(state, context) : state;
+      return fromTerminating(state, event, context);
     case "logged":
     case "closed":
     case "refused":
@@ -130,10 +128,13 @@ function fromReceived(state: Received, event: GrantEvent, context: TransitionCon
       const refused = refuse(state, event.code, event.detail, event.resolution);
       return event.invalid ? append(refused, "invalid", NO_USAGE, context) : refused;
     }
+    // While recovering a machine may exist: only the stages, which look for it, may give the grant up.
     case "deadline":
-      return refuse(state, "expired", "the grant ended before its envelope was open");
+      return state.recovering
+        ? state
+        : refuse(state, "expired", "the grant ended before its envelope was open");
     case "end":
-      return refuse(state, "draining", event.detail);
+      return state.recovering ? state : refuse(state, "draining", event.detail);
     default:
       return state;
   }
@@ -147,9 +148,8 @@ function fromResolved(state: Resolved, event: GrantEvent, context: TransitionCon
       return { ...withoutRecovering(state), state: "provisioning", placements, try: 0 };
     }
     case "inspected":
-      return afterInspection(state, event, context);
+      return afterInspection(state, event, context.nowMs);
     case "deadline":
-      // While recovering a machine may exist that only the inspection finds.
       return state.recovering
         ? state
         : refuse(
@@ -238,122 +238,13 @@ function fromRunning(state: Running, event: GrantEvent, context: TransitionConte
   }
 }
 
-/** A machine whose receipt nobody can have is refused, not logged: the requester may be served elsewhere. */
-function endRunning(
-  state: Running,
-  status: "completed" | "expired" | "failed",
-  detail: string,
-): Terminating {
-  const undelivered = state.state === "running";
-  const code = status === "expired" ? "expired" : "unavailable";
-  const ending: Ending = undelivered ? { next: "refuse", code, detail } : { next: "log", status };
-  return terminate(state, ending);
-}
-
-function terminate(state: Provisioning | Running, ending: Ending): Terminating {
-  const running = state.state === "provisioning" ? undefined : state;
-  return {
-    ...common(state),
-    resolution: state.resolution,
-    placements: state.placements,
-    try: state.try,
-    state: "terminating",
-    ending,
-    usage: running?.usage ?? UNKNOWN_USAGE,
-    upMs: running?.upMs ?? 0,
-    found: [],
-  };
-}
-
-function afterGone(state: Terminating, context: TransitionContext): GrantState {
-  const { ending } = state;
-  switch (ending.next) {
-    case "next-try": {
-      const { ending: _, usage: __, upMs: ___, found: ____, ...placed } = state;
-      if (state.try + 1 < state.placements.length && context.nowMs < state.deadlineMs) {
-        return { ...placed, state: "provisioning", try: state.try + 1 };
-      }
-      return refuse(state, "unavailable", ending.detail, state.resolution, "failed");
-    }
-    case "refuse":
-      return refuse(state, ending.code, ending.detail, state.resolution, "failed");
-    case "log": {
-      const price =
-        state.placements[state.try]?.pricePerHourMicros ?? state.grant.pricePerHourMicros;
-      const micros = costMicros(price, state.upMs, Math.min(context.nowMs, state.deadlineMs));
-      const logged = {
-        ...common(state),
-        state: "logged" as const,
-        spend: { ...state.spend, micros },
-      };
-      return append(logged, ending.status, state.usage, context);
-    }
-    default:
-      return unreachable(ending);
-  }
-}
-
-/** No journal survived: carry on with what the backends, the board and the log chain still show. */
-function afterInspection(
-  state: Resolved,
-  event: Event<"inspected">,
+function fromTerminating(
+  state: Terminating,
+  event: GrantEvent,
   context: TransitionContext,
 ): GrantState {
-  const chain = { ...state.chain, nextSeq: event.chain.nextSeq, head: event.chain.head };
-  const { recovering: _, ...rest } = { ...state, chain };
-  if (event.chain.closed && event.machines.length + event.others.length === 0)
-    return { ...common(rest), state: "closed" };
-  const placements: Placement[] = event.placement === undefined ? [] : [event.placement];
-  const placed = { ...rest, placements, try: 0 };
-  const machine: MachineRecord | undefined = event.machines[0];
-  const usable =
-    event.receiptPosted &&
-    machine !== undefined &&
-    event.machines.length === 1 &&
-    event.others.length === 0;
-  if (usable && context.nowMs < state.deadlineMs && !event.chain.closed) {
-    const { acked } = event;
-    return {
-      ...placed,
-      state: "delivered",
-      machine,
-      upMs: state.seenMs,
-      usage: UNKNOWN_USAGE,
-      acked,
-    };
-  }
-  const late = context.nowMs >= state.deadlineMs;
-  const ending: Ending = event.receiptPosted
-    ? { next: "log", status: late ? "expired" : "failed" }
-    : {
-        next: "refuse",
-        code: late ? "expired" : "unavailable",
-        detail: "the provider restarted before a receipt was posted",
-      };
-  const found = [...event.machines, ...event.others].map(({ backend, name }) => ({
-    backend,
-    name,
-  }));
-  return {
-    ...placed,
-    state: "terminating",
-    ending,
-    usage: UNKNOWN_USAGE,
-    upMs: state.seenMs,
-    found,
-  };
-}
-
-function refuse(
-  state: GrantCommon,
-  code: Refused["code"],
-  detail: string,
-  resolution?: Refused["resolution"],
-  name: Refused["state"] = "refused",
-): Refused {
-  const known = resolution === undefined ? {} : { resolution };
-  const spend = { ...state.spend, micros: 0 };
-  return { ...common(state), ...known, spend, state: name, code, detail, announced: false };
+  if (event.type === "gone") return afterGone(state, context);
+  return event.type === "end" ? endTerminating(state, event.detail) : state;
 }
 
 /** The last log entry of an ended grant is out: nothing is left. */
@@ -371,10 +262,4 @@ function forget(state: Refused): Refused {
 function withoutRecovering(state: Resolved): Omit<Resolved, "recovering"> {
   const { recovering: _, ...rest } = state;
   return rest;
-}
-
-/** The fields every state has, and no others: what a state leaves behind is forgotten on purpose. */
-function common(state: GrantCommon): GrantCommon {
-  const { v, key, grantId, grant, record, seenMs, deadlineMs, spend, chain } = state;
-  return { v, key, grantId, grant, record, seenMs, deadlineMs, spend, chain };
 }

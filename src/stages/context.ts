@@ -1,7 +1,7 @@
 /** What every stage may use: the provider's keys, its view of the network, its fleet, and time. */
 
 import type { Bytes32 } from "../base/bytes.ts";
-import { toHex } from "../base/bytes.ts";
+import { equal } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import type { SigningKey } from "../base/ed25519.ts";
 import { hasCode } from "../base/errors.ts";
@@ -47,7 +47,7 @@ export async function publishOnce<T>(
 ): Promise<SignedRecord> {
   const { coalition, replica, bootKey } = context;
   const present = collection.get(key);
-  const own = present !== undefined && toHex(present.signer) === toHex(bootKey.publicKey);
+  const own = present !== undefined && equal(present.signer, bootKey.publicKey);
   const record = own
     ? decodeRecord(present.bytes)
     : signRecord(bootKey, coalition.network, collection.spec.kind, make());
@@ -56,8 +56,11 @@ export async function publishOnce<T>(
   return record;
 }
 
-/** As publishOnce, without waiting for the members: for records the members get by another way as well. */
-export function announceOnce<T>(
+/**
+ * As publishOnce, without waiting for the members: for records the members get by another way as well. Signed again
+ * under a renewed endorsement, because members answer only the newest.
+ */
+export function announceOnce<T extends { readonly endorsement: Endorsement }>(
   context: StageContext,
   collection: Collection<T>,
   key: string,
@@ -65,7 +68,8 @@ export function announceOnce<T>(
 ): SignedRecord {
   const { coalition, replica, bootKey } = context;
   const present = collection.get(key);
-  if (present !== undefined && toHex(present.signer) === toHex(bootKey.publicKey)) {
+  const { seq } = context.endorsement();
+  if (present?.body.endorsement.seq === seq && equal(present.signer, bootKey.publicKey)) {
     return decodeRecord(present.bytes);
   }
   const record = signRecord(bootKey, coalition.network, collection.spec.kind, make());

@@ -10,8 +10,10 @@ import type { Clock } from "../base/clock.ts";
 import { randomSeed, type SigningKey, signingKey } from "../base/ed25519.ts";
 import { BridgeError } from "../base/errors.ts";
 import { type KemKeyPair, kemKeyPair } from "../base/hpke.ts";
-import { ENDORSEMENT_MS, ENDORSEMENT_RENEW_MS } from "../base/limits.ts";
+import { ENDORSEMENT_MS, ENDORSEMENT_RENEW_MS, ENDORSEMENT_RETRY_MS } from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
+import type { Coalition } from "../coalition/config.ts";
 import { type Endorsement, endorse } from "../coalition/endorsement.ts";
 import { providerId } from "../coalition/ids.ts";
 import type { CoalitionRecords } from "../coalition/records.ts";
@@ -25,10 +27,11 @@ export interface Identity {
   readonly endorsement: () => Endorsement;
 }
 
-export function createIdentity(
-  operatorKey: Bytes32,
-  name: string,
-): Identity & { set(endorsement: Endorsement): void } {
+export interface MutableIdentity extends Identity {
+  set(endorsement: Endorsement): void;
+}
+
+export function createIdentity(operatorKey: Uint8Array, name: string): MutableIdentity {
   const bootSeed = randomSeed();
   let current: Endorsement | undefined;
   return {
@@ -49,14 +52,15 @@ export function createIdentity(
 }
 
 export interface SelfEndorsementOptions {
-  readonly identity: ReturnType<typeof createIdentity>;
+  readonly identity: MutableIdentity;
   readonly operatorSeed: Secret;
   readonly name: string;
-  readonly network: Bytes32;
+  readonly coalition: Coalition;
   readonly records: CoalitionRecords;
   /** The newest seq this host has used, kept across restarts where there is a disk. */
   readonly lastSeq: { get(): number; set(seq: number): void };
   readonly clock: Clock;
+  readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
@@ -65,13 +69,22 @@ export function endorseSelf(options: SelfEndorsementOptions): void {
   const { identity, clock, signal } = options;
   sign(options);
   void (async () => {
+    let waitMs = ENDORSEMENT_RENEW_MS;
     while (!signal.aborted) {
-      await clock.sleep(ENDORSEMENT_RENEW_MS, signal);
-      if (!signal.aborted) sign(options);
+      await clock.sleep(waitMs, signal);
+      if (signal.aborted) return;
+      try {
+        sign(options);
+        waitMs = ENDORSEMENT_RENEW_MS;
+      } catch (error) {
+        // The journal cannot be written: the old endorsement holds for as long again.
+        options.log.error("not-endorsed-again", { error });
+        waitMs = ENDORSEMENT_RETRY_MS;
+      }
     }
   })();
 
-  function sign({ operatorSeed, name, network, records, lastSeq }: SelfEndorsementOptions): void {
+  function sign({ operatorSeed, name, coalition, records, lastSeq }: SelfEndorsementOptions): void {
     const nowMs = Math.floor(clock.nowMs());
     const seq =
       Math.max(lastSeq.get(), newestSeq(records, identity.providerId), Math.floor(nowMs / 1000)) +
@@ -80,7 +93,7 @@ export function endorseSelf(options: SelfEndorsementOptions): void {
     identity.set(
       endorse(
         signingKey(operatorSeed.reveal()),
-        network,
+        coalition.network,
         {
           name,
           bootKey: identity.bootKey.publicKey,

@@ -2,7 +2,7 @@
 import { toHex } from "../base/bytes.ts";
 import { signingKey } from "../base/ed25519.ts";
 import { BridgeError, hasCode } from "../base/errors.ts";
-import { GONE_RECHECK_MS, TERMINATE_ALARM_MS } from "../base/limits.ts";
+import { PLACEMENTS_MAX } from "../base/limits.ts";
 import { correlate } from "../base/log.ts";
 import { CHAIN_START, isFinal, logHash } from "../coalition/log.ts";
 import { logChain } from "../coalition/records.ts";
@@ -19,6 +19,7 @@ import type {
 } from "../ledger/state.ts";
 import { replyTag } from "../zipnet/board.ts";
 import type { StageContext } from "./context.ts";
+import { endMachines, findRemains } from "./remains.ts";
 
 export function routeStage({ fleet }: StageContext, state: Resolved): GrantEvent {
   const { resolution, grant } = state;
@@ -31,7 +32,7 @@ export function routeStage({ fleet }: StageContext, state: Resolved): GrantEvent
   });
   return {
     type: "routed",
-    placements: placements.map(({ backend, offer }) => ({
+    placements: placements.slice(0, PLACEMENTS_MAX).map(({ backend, offer }) => ({
       backend,
       region: offer.region,
       regionClass: offer.regionClass,
@@ -75,52 +76,28 @@ export async function createStage(
   }
 }
 
-/** Until the backend has said twice that it is gone. No time limit, only an alarm that repeats. */
+/** Ends the machine of this try, or what was found after a restart without a journal. */
 export async function terminateStage(
   context: StageContext,
   state: Terminating,
   signal: AbortSignal,
 ): Promise<GrantEvent | undefined> {
-  const { fleet, clock, log } = context;
   const placement = state.placements[state.try];
   const own = placement && { backend: placement.backend, name: nameFor(context, state, placement) };
   const targets = state.found.length > 0 || own === undefined ? state.found : [own];
-  const startedMs = clock.monotonicMs();
-  let alarmMs = TERMINATE_ALARM_MS;
-  for (const target of targets) {
-    for (let confirmations = 0; confirmations < 2; ) {
-      if (signal.aborted) return undefined;
-      try {
-        confirmations = (await fleet.terminate(target, signal)) === "gone" ? confirmations + 1 : 0;
-      } catch (error) {
-        if (signal.aborted) return undefined;
-        confirmations = 0;
-        log.warn("terminate-failed", { backend: target.backend, machine: target.name, error });
-      }
-      if (clock.monotonicMs() - startedMs > alarmMs) {
-        log.error("machine-will-not-end", { backend: target.backend, machine: target.name });
-        alarmMs *= 2;
-      }
-      if (confirmations < 2) await clock.sleep(GONE_RECHECK_MS, signal);
-    }
-  }
-  return { type: "gone" };
+  await endMachines(context, targets, signal);
+  return signal.aborted ? undefined : { type: "gone" };
 }
 
-/** Looks for what an earlier instance left. Throws while a backend cannot be read: unknown is not absent. */
+/** Looks for what an earlier instance left. */
 export async function inspectStage(
   context: StageContext,
   state: Resolved,
   signal: AbortSignal,
 ): Promise<GrantEvent | undefined> {
-  const { board, records, fleet } = context;
-  const listing = await fleet.list(signal);
+  const { board, records } = context;
+  const ours = await findRemains(context, state.grantId, signal);
   if (signal.aborted) return undefined;
-  if (!listing.complete) {
-    throw new BridgeError("unknown-outcome", "a backend could not be listed", { retry: "later" });
-  }
-  const grantId = toHex(state.grantId);
-  const ours = listing.machines.filter((machine) => machine.tags.grantId === grantId);
   const tag = toHex(replyTag(state.resolution.secret, state.grant.attempt, "receipt"));
   const chain = logChain(records.logs, state.grantId);
   const last = chain.at(-1);
@@ -132,6 +109,7 @@ export async function inspectStage(
       machine !== undefined && of === "running" ? [machine] : [],
     ),
     others: ours.filter(({ machine, state: of }) => machine === undefined || of !== "running"),
+    sinceMs: first && Math.floor(Math.min(...ours.map(({ createdMs }) => createdMs))),
     placement: first && {
       backend: first.backend,
       region: "",

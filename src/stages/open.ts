@@ -11,6 +11,7 @@ import { decodeEnvelope, type Envelope, envelopeSecret } from "../zipnet/envelop
 import { gatherShares } from "../zipnet/gather.ts";
 import { announceOnce, type StageContext } from "./context.ts";
 import { crossCheck } from "./cross-check.ts";
+import { endMachines, findRemains } from "./remains.ts";
 
 /** What the members' answers mean for the grant; anything else is worth another provider. */
 const REFUSED_BY_MEMBERS: Partial<Record<ErrorCode, RefusalCode>> = {
@@ -53,9 +54,14 @@ export async function openStage(
     );
   } catch (error) {
     if (signal.aborted) return undefined;
-    if (!(error instanceof BridgeError)) throw error;
-    const code = REFUSED_BY_MEMBERS[error.code] ?? "unavailable";
+    // A newer instance answers for this provider: it is not for us to refuse. We are fenced once its card is here.
+    if (!(error instanceof BridgeError) || error.code === "stale-epoch") throw error;
     context.log.warn("envelope-closed", { members: coalition.members.length, error });
+    const code = REFUSED_BY_MEMBERS[error.code] ?? "unavailable";
+    const lasting = code !== "unavailable" || context.clock.nowMs() >= state.deadlineMs;
+    if (state.recovering && !lasting) throw error; // a machine may be running: no passing failure ends it
+    await endRemains(context, state, signal);
+    if (signal.aborted) return undefined;
     return { type: "rejected", code, detail: explain(error), invalid: false };
   }
   let envelope: Envelope;
@@ -70,6 +76,15 @@ export async function openStage(
   return mismatch === undefined
     ? { type: "opened", resolution }
     : { type: "rejected", ...mismatch, invalid: true, resolution };
+}
+
+/** An earlier instance may have started a machine for a grant that nobody can open any more. */
+async function endRemains(
+  context: StageContext,
+  { recovering, grantId }: Received,
+  signal: AbortSignal,
+): Promise<void> {
+  if (recovering) await endMachines(context, await findRemains(context, grantId, signal), signal);
 }
 
 function resolve(

@@ -17,10 +17,12 @@ export interface StandingKeeper {
   drain(): void;
   /** Takes a drain back. */
   resume(): void;
+  /** The drain is complete: the next start serves again. */
+  finishDrain(): void;
   /** The signed last word; the caller has made sure that nothing is running. */
   publishMarker(reason: Marker["reason"], signal: AbortSignal): Promise<void>;
   /** Throws when this provider has been retired: nothing supersedes that. */
-  checkRetired(): Promise<void>;
+  checkRetired(): void;
   /** Resolves when a newer instance of this provider shows up. */
   readonly fenced: Promise<void>;
   onChange(listener: () => void): void;
@@ -46,7 +48,8 @@ export function createStanding(context: StageContext, journal: Journal): Standin
     for (const listener of listeners) listener();
   };
   const look = (endorsement: Endorsement): void => {
-    if (equal(endorsement.bootKey, bootKey.publicKey) || endorsement.seq <= ownSeq(context)) return;
+    // An equal seq under another boot key is fenced, too: of two such instances at most one may go on.
+    if (equal(endorsement.bootKey, bootKey.publicKey) || endorsement.seq < ownSeq(context)) return;
     become("fenced");
     resolveFenced();
   };
@@ -71,6 +74,7 @@ export function createStanding(context: StageContext, journal: Journal): Standin
       journal.setMeta("standing", "serving");
       become("serving");
     },
+    finishDrain: () => journal.setMeta("standing", "serving"),
     async publishMarker(reason, signal) {
       const make = (): Marker => ({
         v: 1,
@@ -82,7 +86,7 @@ export function createStanding(context: StageContext, journal: Journal): Standin
       await publishOnce(context, records.markers, toHex(providerId), make, signal);
       if (reason === "retire") become("retired");
     },
-    async checkRetired() {
+    checkRetired() {
       const marker = records.markers.get(toHex(providerId))?.body;
       if (marker?.reason !== "retire") return;
       throw new BridgeError(

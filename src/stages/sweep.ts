@@ -13,7 +13,9 @@ import type { StageContext } from "./context.ts";
  * While the coalition may still bring the grant back to us, nothing is settled.
  */
 export function claimOf(context: StageContext, ledger: Ledger): ReconcilerOptions["claim"] {
+  const self = toHex(context.providerId);
   return (machine: ListedMachine) => {
+    if (machine.tags.providerId !== self) return "claimed"; // another provider's, in a shared account
     for (const state of ledger.live()) {
       if (toHex(state.grantId) === machine.tags.grantId) return "claimed";
     }

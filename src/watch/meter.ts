@@ -5,7 +5,7 @@
 import type { UsageRecord } from "../ledger/state.ts";
 
 export function laterUsage(before: UsageRecord, sample: UsageRecord): UsageRecord {
-  if (sample.basis === "unknown" || sample.basis === "none") return before;
+  if (sample.basis === "unknown" || sample.basis === "none" || !isSound(sample)) return before;
   if (before.basis === "unknown" || before.basis === "none") return whole(sample);
   return whole({
     cpuCoreMs: Math.max(before.cpuCoreMs, sample.cpuCoreMs),
@@ -29,6 +29,13 @@ export function allocatedUsage(
     netBytes: null,
     basis: "allocated",
   });
+}
+
+/** A sampler that divides by zero has measured nothing. */
+function isSound({ cpuCoreMs, ramMibSeconds, netBytes }: UsageRecord): boolean {
+  return [cpuCoreMs, ramMibSeconds, netBytes ?? 0].every(
+    (amount) => amount >= 0 && amount <= Number.MAX_SAFE_INTEGER,
+  );
 }
 
 /** Records carry integers; parts of a unit are rounded down. */

@@ -19,6 +19,7 @@ import {
   isNewExpression,
   isNoSubstitutionTemplateLiteral,
   isPropertyAccessExpression,
+  isPropertyAssignment,
   isSetAccessorDeclaration,
   isStringLiteral,
   isVariableDeclaration,
@@ -42,6 +43,7 @@ export interface FileFacts {
   readonly imports: readonly (Place & { readonly specifier: string })[];
   /** An import() or require() whose argument is not a plain string. */
   readonly computedImports: readonly Place[];
+  /** `lines` are a function's own: named functions inside it count for themselves, callbacks count as its own. */
   readonly functions: readonly (Place & { readonly name: string; readonly lines: number })[];
   readonly defaultExports: readonly Place[];
   /** `object.property` for the pairs in WATCHED, however spelt. */
@@ -85,8 +87,7 @@ function factsOf(path: string, file: SourceFile): FileFacts {
     defaultExports: [] as Place[],
     uses: [] as (Place & { what: string })[],
   };
-  const line = (position: number): number => file.text.slice(0, position).split("\n").length;
-  const at = (node: Node): Place => ({ line: line(node.getStart(file)) });
+  const at = (node: Node): Place => ({ line: lineAt(file, node.getStart(file)) });
   for (const named of file.imports) {
     const specifier = plainText(named);
     if (specifier !== undefined) facts.imports.push({ specifier, ...at(named) });
@@ -96,8 +97,8 @@ function factsOf(path: string, file: SourceFile): FileFacts {
     if (loaded === "computed") facts.computedImports.push(at(node));
     else if (loaded !== undefined) facts.imports.push({ specifier: loaded, ...at(node) });
     if (isFunction(node)) {
-      const lines = line(node.getEnd()) - at(node).line + 1;
-      facts.functions.push({ name: nameOf(node, file), lines, ...at(node) });
+      const lines = lineSpan(node, file) - namedInside(node, file);
+      facts.functions.push({ name: nameOf(node, file) ?? "(anonymous)", lines, ...at(node) });
     }
     if (isDefaultExport(node)) facts.defaultExports.push(at(node));
     const what = watchedUse(node, file);
@@ -136,10 +137,33 @@ function isFunction(node: Node): boolean {
   ].some((is) => is(node));
 }
 
-function nameOf(node: Node, file: SourceFile): string {
-  const holder = isArrowFunction(node) || isFunctionExpression(node) ? node.parent : node;
-  const name = (holder as { readonly name?: Node }).name;
-  return name?.getText(file) ?? "(anonymous)";
+/** The name a function is declared or assigned under; a callback has none. */
+function nameOf(node: Node, file: SourceFile): string | undefined {
+  if (!isArrowFunction(node) && !isFunctionExpression(node)) {
+    return (node as { readonly name?: Node }).name?.getText(file) ?? "constructor";
+  }
+  const holder = node.parent;
+  const named = isVariableDeclaration(holder) || isPropertyAssignment(holder);
+  return named ? holder.name?.getText(file) : undefined;
+}
+
+/** Lines that belong to the outermost named functions inside `node`; their first lines stay its own. */
+function namedInside(node: Node, file: SourceFile): number {
+  let lines = 0;
+  const visit = (inner: Node): void => {
+    if (isFunction(inner) && nameOf(inner, file) !== undefined) lines += lineSpan(inner, file) - 1;
+    else inner.forEachChild(visit);
+  };
+  node.forEachChild(visit);
+  return lines;
+}
+
+function lineAt(file: SourceFile, position: number): number {
+  return file.text.slice(0, position).split("\n").length;
+}
+
+function lineSpan(node: Node, file: SourceFile): number {
+  return lineAt(file, node.getEnd()) - lineAt(file, node.getStart(file)) + 1;
 }
 
 function isDefaultExport(node: Node): boolean {

@@ -62,8 +62,8 @@ describe("every kind of value as text", () => {
       flags: ["provider.stateDir=here"],
       env: { COMPUTE_BRIDGE_OPERATOR_KEY: "file:k" },
     });
-    expect(config.provider.stateDir).toBe("/work/here");
-    expect(config.operator.key).toEqual({ from: "file", path: "/work/k" });
+    expect(config.provider.stateDir).toBe("/home/operator/here");
+    expect(config.operator.key).toEqual({ from: "file", path: "/home/operator/k" });
     expect(config.coalition.file).toBe("/etc/bridge/coalition.toml");
   });
 

@@ -43,7 +43,7 @@ export function provider(
 ): Loaded<ProviderConfig<Region>> {
   const source = { name: "provider.toml", directory: "/etc/bridge", text };
   return loadProviderConfig(source, {
-    workingDirectory: "/work",
+    workingDirectory: "/home/operator",
     ...options,
     regionClasses: REGIONS,
   });
@@ -51,7 +51,7 @@ export function provider(
 
 export function member(text = MEMBER, options: LoadOptions = {}): Loaded<MemberConfig> {
   const source = { name: "member.toml", directory: "/etc/bridge", text };
-  return loadMemberConfig(source, { workingDirectory: "/work", ...options });
+  return loadMemberConfig(source, { workingDirectory: "/home/operator", ...options });
 }
 
 /** The ConfigError of a call that must throw one. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseReport } from "./junit.ts";
 import { type Outcome, runFiles } from "./runner.ts";
-import { lostVectorCases, vectorsName } from "./skip.ts";
+import { lostVectorCases } from "./skip.ts";
 
 const root = mkdtempSync(join(tmpdir(), "runner-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -17,15 +17,25 @@ const PLANTED = {
   "no-load.test.ts": `${HEAD}throw new Error("at load");`,
   "dies.test.ts": `${HEAD}test("dies", () => process.exit(0));`,
   "empty.test.ts": `${HEAD}`,
+  "needs.test.ts": `import { expect, test } from "bun:test";
+    import { needs } from "${import.meta.dir}/skip.ts";
+    import { vectorsDir } from "${import.meta.dir}/vectors.ts";
+    test("what is there is handed over", () => expect(needs("bun", process.execPath)).toBe(process.execPath));
+    if (needs("no-such-package", Bun.which("no-such-program")) !== undefined) throw new Error("found");
+    if (vectorsDir("no-such-folder", 7) !== undefined) throw new Error("found");`,
 };
 for (const [name, source] of Object.entries(PLANTED)) writeFileSync(join(root, name), source);
 
-function run(files: readonly (keyof typeof PLANTED)[], failSkips = false): Promise<Outcome> {
+function run(
+  files: readonly (keyof typeof PLANTED)[],
+  failSkips = false,
+  noSkip?: "1",
+): Promise<Outcome> {
   return runFiles({
     root,
     files,
     flags: [],
-    env: { ...process.env, BRIDGE_NO_SKIP: undefined },
+    env: { ...process.env, BRIDGE_NO_SKIP: noSkip },
     failSkips,
     output: "ignore",
   });
@@ -56,6 +66,26 @@ describe("the runner", () => {
   }
 });
 
+describe("what a test needs", () => {
+  test("is named when it is missing, with the vector cases it costs", async () => {
+    const outcome = await run(["needs.test.ts"]);
+    expect(outcome).toMatchObject({ passed: 1, failed: 0 });
+    expect(outcome.skipped.map((skipped) => skipped.name)).toEqual([
+      "needs no-such-package",
+      "needs published vectors: no-such-folder (7 cases)",
+    ]);
+    expect(outcome.skipped.map((skipped) => lostVectorCases(skipped.name))).toEqual([0, 7]);
+  });
+
+  test("is a failure under BRIDGE_NO_SKIP=1", async () => {
+    expect(await run(["needs.test.ts"], true, "1")).toMatchObject({
+      passed: 1,
+      failed: 2,
+      skipped: [],
+    });
+  });
+});
+
 describe("the report parser", () => {
   test("reads outcomes and undoes XML escapes", () => {
     const xml = `<testsuite name="f" file="f"><testcase name="a &lt;&amp;&gt; &quot;b&quot; &#10;" file="f" />
@@ -67,9 +97,4 @@ describe("the report parser", () => {
       { file: "f", name: "x", outcome: "failed" },
     ]);
   });
-});
-
-test("a missing vector folder tells how many cases it costs", () => {
-  expect(lostVectorCases(`needs ${vectorsName("attest", 12)}`)).toBe(12);
-  expect(lostVectorCases("needs openssh-client")).toBe(0);
 });

@@ -1,19 +1,28 @@
 /** Orders, backends and SSH clients for the tests of the local backend. Everything is real. */
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import type { Bytes32 } from "../../../src/base/bytes.ts";
-import { equal } from "../../../src/base/bytes.ts";
+import { equal, toHex } from "../../../src/base/bytes.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { randomSeed, signingKey } from "../../../src/base/ed25519.ts";
+import { codeOf } from "../../../src/base/errors.ts";
 import { MINUTE_MS } from "../../../src/base/limits.ts";
 import { silentLogger } from "../../../src/base/log.ts";
 import { Secret } from "../../../src/base/secret.ts";
 import { knownHostsLine, sshBlob, sshPrivateFile } from "../../../src/base/ssh-keys.ts";
 import type { Backend, Machine, MachineOrder } from "../../../src/fleet/backend.ts";
 import { type LocalOptions, localBackend } from "../../../src/fleet/backends/local/backend.ts";
-import { allProcesses, hasEnded, startEnvironment } from "../../../src/fleet/backends/local/proc.ts";
+import { launch, untilReady } from "../../../src/fleet/backends/local/launch.ts";
+import {
+  allProcesses,
+  hasEnded,
+  startEnvironment,
+} from "../../../src/fleet/backends/local/proc.ts";
+import { jobOrder } from "../../../src/fleet/backends/local/provision.ts";
+import { createStore } from "../../../src/fleet/backends/local/store.ts";
 import { MACHINE_VARIABLE } from "../../../src/fleet/backends/local/tenant.ts";
 
 export const SHAPE = { cpuMillicores: 1000, ramMib: 1024, storageGib: 1 };
@@ -52,8 +61,14 @@ export function processesUnder(folder: string): number[] {
     );
 }
 
+/** The program names of those processes. */
+export function namesUnder(folder: string): string[] {
+  return processesUnder(folder).map((pid) => (commandLine(pid)[0] ?? "").replace(/^.*\//, ""));
+}
+
 export function options(changes: Partial<LocalOptions> = {}): LocalOptions {
   return {
+    name: "local",
     stateDir: changes.stateDir ?? stateDir(),
     providerId: "provider-a",
     region: "here",
@@ -116,14 +131,48 @@ export async function bringUp(
   return { backend, order: wanted, machine, folder: join(used.stateDir, wanted.name) };
 }
 
+export interface Unclaimed {
+  readonly folder: string;
+  readonly port: number;
+  readonly order: Order;
+  readonly bootstrapHostKey: Bytes32;
+}
+
+/** A machine that listens and has not been handed over: what a provider leaves that dies at that moment. */
+export async function startUnclaimed(
+  used: LocalOptions = options(),
+  wanted: Order = order(),
+): Promise<Unclaimed> {
+  const store = createStore(used);
+  const stored = store.create({
+    v: 1,
+    backend: used.name,
+    createdMs: Date.now(),
+    ports: null,
+    order: jobOrder(wanted),
+  });
+  store.entrust(stored, {
+    v: 1,
+    bootstrapHostSeed: toHex(wanted.bootstrapHostSeed.reveal()),
+  });
+  const child = launch(COMMAND, stored.folder);
+  const ready = await untilReady(() => store.load(wanted.name), child, systemClock, NEVER);
+  return {
+    folder: stored.folder,
+    port: ready.port,
+    order: wanted,
+    bootstrapHostKey: signingKey(wanted.bootstrapHostSeed.reveal()).publicKey,
+  };
+}
+
 /** A connection with the given login seed, pinned to the given host key. Rejects with ssh2's error. */
 export function connect(
   machine: Pick<Machine, "port">,
   seed: Uint8Array,
   hostKey: Uint8Array,
   changes: ConnectConfig = {},
+  client = new Client(),
 ): Promise<Client> {
-  const client = new Client();
   return new Promise((resolve, reject) => {
     client.on("error", reject);
     client.once("close", () => reject(new Error("closed")));
@@ -162,11 +211,11 @@ export function collect(channel: ClientChannel): Promise<Result> {
     code = status;
     signal = name;
   });
-  return new Promise((resolve) => {
-    channel.on("close", () => {
-      const all = Buffer.concat(output);
-      resolve({ code, signal, output: all, errors: Buffer.concat(errors), text: all.toString() });
-    });
+  // ssh2's client says "close" when standard output was read to its end; standard error may still wait.
+  const ends = [once(channel, "close"), once(channel, "end"), once(channel.stderr, "end")];
+  return Promise.all(ends).then(() => {
+    const all = Buffer.concat(output);
+    return { code, signal, output: all, errors: Buffer.concat(errors), text: all.toString() };
   });
 }
 
@@ -208,6 +257,7 @@ export function opensshArguments(
   machine: Pick<Machine, "port">,
   seed: Uint8Array,
   hostKey: Uint8Array,
+  logLevel = "ERROR",
 ): string[] {
   const identity = join(folder, `id-${machine.port}`);
   const knownHosts = join(folder, `known-hosts-${machine.port}`);
@@ -219,7 +269,7 @@ export function opensshArguments(
     "GlobalKnownHostsFile=/dev/null",
     "IdentitiesOnly=yes",
     "BatchMode=yes",
-    "LogLevel=ERROR",
+    `LogLevel=${logLevel}`,
   ];
   return [
     ...["-F", "/dev/null", "-i", identity, "-p", String(machine.port)],
@@ -241,4 +291,16 @@ function commandLine(pid: number): string[] {
   } catch {
     return [];
   }
+}
+
+/** The code of what a call throws. */
+export function code(result: Promise<unknown>): Promise<string> {
+  return result.then(
+    () => "no error",
+    (error: unknown) => codeOf(error),
+  );
+}
+
+export function pidOf(up: Pick<Up, "machine">): number {
+  return Number(up.machine.instanceId.split("-")[0]);
 }

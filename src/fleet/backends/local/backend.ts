@@ -8,10 +8,10 @@
  */
 import { BridgeError } from "../../../base/errors.ts";
 import { LOCAL_WATCH_POLL_MS } from "../../../base/limits.ts";
-import type { Backend, BackendOffer, ListedMachine, Machine, Usage } from "../../backend.ts";
+import type { Backend, BackendOffer, ListedMachine, Usage } from "../../backend.ts";
 import { unfit } from "./fit.ts";
 import { LOCAL_BACKEND_MARKER } from "./marker.ts";
-import { LOCAL_BACKEND_NAME, type LocalOptions } from "./options.ts";
+import type { LocalOptions } from "./options.ts";
 import { createProvisioner, toMachine } from "./provision.ts";
 import { createStore, type State, type Stored, stateOf } from "./store.ts";
 import { terminate, UNKNOWN_USAGE } from "./terminate.ts";
@@ -23,9 +23,9 @@ export function localBackend(options: LocalOptions): Backend {
   if (process.platform !== "linux") {
     throw new BridgeError("config-invalid", "the local backend needs Linux and its /proc");
   }
-  const { clock, log, machinesMax } = options;
+  const { name, clock, log, machinesMax } = options;
   log.warn("local-backend", { notice: LOCAL_BACKEND_MARKER });
-  const store = createStore(options.stateDir, options.providerId, log);
+  const store = createStore(options);
   const offer: Omit<BackendOffer, "free"> = {
     region: options.region,
     regionClass: options.regionClass,
@@ -35,12 +35,16 @@ export function localBackend(options: LocalOptions): Backend {
     pricePerHourMicros: options.pricePerHourMicros,
     imageKinds: ["none"],
   };
-  const living = (): Living[] => store.all().machines.map(withState).filter(isLiving);
+  const living = (machines: readonly Stored[]): Living[] =>
+    machines
+      .map((stored) => ({ stored, state: stateOf(stored, clock.nowMs()) }))
+      .filter((machine): machine is Living => machine.state !== "ended");
+  const taken = (): number => living(store.all().machines).length;
   return {
-    name: LOCAL_BACKEND_NAME,
-    capabilities: async () => [{ ...offer, free: Math.max(0, machinesMax - living().length) }],
+    name,
+    capabilities: async () => [{ ...offer, free: Math.max(0, machinesMax - taken()) }],
     canSatisfy: (wanted, need) => unfit(wanted, need, offer),
-    provision: createProvisioner(options, store, () => living().length),
+    provision: createProvisioner(options, store, taken),
     async watchUntilExit(machine, onSample, signal) {
       let last: Usage | undefined;
       for (;;) {
@@ -60,7 +64,7 @@ export function localBackend(options: LocalOptions): Backend {
     terminate: (ref, signal) => terminate(() => store.load(ref.name), clock, signal),
     async list() {
       const { machines, complete } = store.all();
-      return { machines: machines.map(withState).filter(isLiving).map(toListed), complete };
+      return { machines: living(machines).map((machine) => toListed(machine, name)), complete };
     },
   };
 }
@@ -70,19 +74,11 @@ interface Living {
   readonly state: Exclude<State, "ended">;
 }
 
-function withState(stored: Stored): { stored: Stored; state: State } {
-  return { stored, state: stateOf(stored) };
-}
-
-function isLiving(machine: { stored: Stored; state: State }): machine is Living {
-  return machine.state !== "ended";
-}
-
-function toListed({ stored, state }: Living): ListedMachine {
+function toListed({ stored, state }: Living, backend: string): ListedMachine {
   const { name, tags } = stored.job.order;
-  const machine: Machine | undefined = toMachine(stored);
+  const machine = toMachine(stored, backend);
   return {
-    backend: LOCAL_BACKEND_NAME,
+    backend,
     name,
     tags,
     createdMs: stored.job.createdMs,

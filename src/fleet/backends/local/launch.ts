@@ -52,7 +52,7 @@ export async function untilReady(
   for (;;) {
     const childEnded = child !== undefined && (child.exitCode ?? child.signalCode) !== null;
     const machine = load();
-    if (machine === undefined || machine.ending) throw ended("it was asked to end");
+    if (machine === undefined || machine.endingMs !== undefined) throw ended("it was asked to end");
     if (machine.exit?.failure === "no-port") {
       throw new BridgeError("capacity", "no port is free for another local machine");
     }

@@ -4,7 +4,7 @@
  * started with it. It isolates nothing: the tenant is the provider's own user.
  *
  * Kept light, because a grant waits for it: the schema library stays out of this process (the backend, which
- * writes the job, checks what it reads), and so do noble's curves.
+ * writes the job, checks what it reads).
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -88,17 +88,17 @@ function endSignal(log: Logger): AbortSignal {
   process.on("SIGHUP", () => {}); // the provider or its terminal is gone; the machine is not theirs to end
   process.on("SIGTERM", () => ending.abort());
   process.on("SIGINT", () => ending.abort());
-  process.on("uncaughtException", fault);
-  process.on("unhandledRejection", fault);
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.removeAllListeners(event); // those of the command line exit at once and would leave the tenant behind
+    process.on(event, fault);
+  }
   return ending.signal;
 }
 
 async function prepare(folder: string, job: Job, clock: Clock, log: Logger): Promise<Tenant> {
   if (!becomeSubreaper()) log.warn("no-subreaper"); // double-forked processes then escape the account
-  const niced = lowerPriority();
   const launcher = await createLauncher(job.order.shape);
-  const missing = [...launcher.missing, ...(niced ? [] : ["priority"])];
-  log.info("limits-not-applied", { limits: missing.join(" ") });
+  log.info("limits-not-applied", { limits: launcher.missing.join(" ") });
   return createTenant(folder, launcher, clock, log);
 }
 
@@ -109,7 +109,7 @@ function openServer(
   tenant: Tenant,
 ): Promise<MachineServer> {
   return startServer({
-    bootstrapHostFile: secrets.bootstrapHostFile,
+    bootstrapHostSeed: bytes32(fromHex(secrets.bootstrapHostSeed)),
     bootstrapLoginKey: bytes32(fromHex(job.order.bootstrapLoginKey)),
     loginKey: bytes32(fromHex(job.order.loginKey)),
     ports: job.ports,
@@ -117,6 +117,7 @@ function openServer(
     onHandedOver(hostKey) {
       writeRecord(folder, FILES.handover, { hostKey: toHex(hostKey) });
       tenant.log.info("handed-over");
+      if (!lowerPriority()) tenant.log.warn("priority-not-lowered"); // not before: somebody waits
     },
     clock: tenant.clock,
     log: tenant.log,

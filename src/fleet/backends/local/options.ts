@@ -4,12 +4,12 @@ import type { Logger } from "../../../base/log.ts";
 import type { RegionClass, Shape } from "../../../coalition/classes.ts";
 import type { PortRange } from "./schemas.ts";
 
-export const LOCAL_BACKEND_NAME = "local";
-
 export interface LocalOptions {
-  /** One folder per machine is made here; several providers may share it. */
+  /** As in the configuration; only machines of this name and provider are ours. */
+  readonly name: string;
+  /** One folder per machine is made here; several backends and providers may share it. */
   readonly stateDir: string;
-  /** Only machines with this tag are ours. */
+  /** Also the `providerId` tag of our orders. */
   readonly providerId: string;
   readonly region: string;
   readonly regionClass: RegionClass;

@@ -6,13 +6,12 @@ import { encodeCanonical } from "../../../base/canonical.ts";
 import { signingKey } from "../../../base/ed25519.ts";
 import { BridgeError } from "../../../base/errors.ts";
 import { LOCAL_LOGIN_MS_MAX } from "../../../base/limits.ts";
-import { sshPrivateFile } from "../../../base/ssh-keys.ts";
 import { covers } from "../../../coalition/classes.ts";
 import type { Backend, Machine, MachineOrder } from "../../backend.ts";
 import { firstLogin } from "../../first-login.ts";
 import { localHandover } from "./handover.ts";
 import { ended, launch, untilReady } from "./launch.ts";
-import { LOCAL_BACKEND_NAME, type LocalOptions } from "./options.ts";
+import type { LocalOptions } from "./options.ts";
 import { FILES } from "./records.ts";
 import { type Job, type JobOrder, records } from "./schemas.ts";
 import { type Store, type Stored, stateOf } from "./store.ts";
@@ -54,25 +53,27 @@ async function provision(
   if (!sameOrder(machine.job.order, jobOrder(order))) {
     throw new BridgeError("bug", `the machine ${order.name} was ordered differently before`);
   }
-  const state = stateOf(machine);
-  if (state === "ended" || state === "ending") throw ended("it is never started twice");
-  const handedOver = toMachine(machine);
+  const { clock, name } = options;
+  const over = machine.endingMs !== undefined || machine.exit !== undefined;
+  if (over || stateOf(machine, clock.nowMs()) === "ended") throw ended("none is started twice");
+  const handedOver = toMachine(machine, name);
   if (handedOver !== undefined) return handedOver;
   let child: Bun.Subprocess | undefined;
   if (machine.process === undefined) {
-    const bootstrapHostFile = sshPrivateFile(order.bootstrapHostSeed.reveal());
-    store.entrust(machine, { v: 1, bootstrapHostFile });
+    const bootstrapHostSeed = toHex(order.bootstrapHostSeed.reveal());
+    store.entrust(machine, { v: 1, bootstrapHostSeed });
     child = launch(options.command, machine.folder);
   }
-  const ready = await untilReady(load, child, options.clock, signal);
+  const ready = await untilReady(load, child, clock, signal);
   rmSync(join(machine.folder, FILES.secrets), { force: true }); // left when another process came first
   await handOver(order, ready.port, options, signal).catch((error: unknown) => {
     // The machine may have done it, and only the answer was lost: then its own record tells.
     const after = load();
-    if (after?.alive !== true || after.ending) throw ended("it ended before it was handed over");
+    if (after?.alive !== true || after.endingMs !== undefined)
+      throw ended("it ended before it was handed over");
     if (after.hostKey === undefined) throw error;
   });
-  const result = toMachine(load());
+  const result = toMachine(load(), name);
   if (result === undefined) throw ended("it ended as soon as it was handed over");
   options.log.info("local-machine-up", { name: order.name, port: result.port });
   return result;
@@ -93,6 +94,7 @@ function create(
   }
   const job: Job = {
     v: 1,
+    backend: options.name,
     createdMs: clock.nowMs(),
     ports: portRange ?? null,
     order: jobOrder(order),
@@ -137,12 +139,12 @@ async function handOver(
 }
 
 /** Undefined unless it runs and was handed over. */
-export function toMachine(stored: Stored | undefined): Machine | undefined {
+export function toMachine(stored: Stored | undefined, backend: string): Machine | undefined {
   if (stored?.alive !== true || stored.port === undefined || stored.hostKey === undefined) {
     return undefined;
   }
   return {
-    backend: LOCAL_BACKEND_NAME,
+    backend,
     name: stored.job.order.name,
     instanceId: `${stored.process?.pid}-${stored.process?.startTicks}`,
     host: HOST,
@@ -153,7 +155,8 @@ export function toMachine(stored: Stored | undefined): Machine | undefined {
   };
 }
 
-function jobOrder(order: MachineOrder): JobOrder {
+/** The part of an order that makes it that order; no secrets. */
+export function jobOrder(order: MachineOrder): JobOrder {
   const publicKey = (seed: MachineOrder["bootstrapHostSeed"]): string =>
     toHex(signingKey(seed.reveal()).publicKey);
   return {

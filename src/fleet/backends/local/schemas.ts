@@ -29,15 +29,17 @@ export type JobOrder = Static<typeof JobOrderSchema>;
 
 const JobSchema = strictObject({
   v: Type.Literal(1),
+  /** The name of the backend that made it. */
+  backend: Type.String({ maxLength: 256 }),
   createdMs: integer(),
   /** Where the machine may listen; null lets the system choose. */
-  ports: Type.Union([Type.Null(), strictObject({ from: PortSchema, to: PortSchema })]),
+  ports: Type.Union([Type.Null(), strictObject({ first: PortSchema, last: PortSchema })]),
   order: JobOrderSchema,
 });
 export type Job = Static<typeof JobSchema>;
 export type PortRange = NonNullable<Job["ports"]>;
 
-const SecretsSchema = strictObject({ v: Type.Literal(1), bootstrapHostFile: Type.String() });
+const SecretsSchema = strictObject({ v: Type.Literal(1), bootstrapHostSeed: KeySchema });
 export type Secrets = Static<typeof SecretsSchema>;
 
 /** `pid` 0 is nobody: the backend took the place so that no machine can start here any more. */
@@ -47,6 +49,7 @@ const ProcessRecordSchema = strictObject({
   bootId: Type.String(),
 });
 
+const EndingSchema = strictObject({ atMs: integer() });
 const ReadySchema = strictObject({ port: PortSchema });
 const HandedOverSchema = strictObject({ hostKey: KeySchema });
 
@@ -78,6 +81,7 @@ export const records = {
   process: codec(ProcessRecordSchema, "process"),
   ready: codec(ReadySchema, "ready"),
   handover: codec(HandedOverSchema, "handover"),
+  ending: codec(EndingSchema, "ending"),
   usage: codec(UsageRecordSchema, "usage"),
   exit: codec(ExitSchema, "exit"),
 };

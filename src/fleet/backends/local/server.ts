@@ -7,8 +7,9 @@
 import { createServer, type Server as TcpServer } from "node:net";
 import { type AuthContext, type Connection, Server, type ServerChannel, utils } from "ssh2";
 import { assert, must } from "../../../base/assert.ts";
-import { type Bytes32, bytes32, concat, equal } from "../../../base/bytes.ts";
+import { type Bytes32, concat, equal } from "../../../base/bytes.ts";
 import type { Clock } from "../../../base/clock.ts";
+import { randomSeed, signingKey } from "../../../base/ed25519.ts";
 import { BridgeError } from "../../../base/errors.ts";
 import {
   HANDOVER_OUTPUT_BYTES_MAX,
@@ -17,6 +18,7 @@ import {
   LOCAL_LOGIN_GRACE_MS,
 } from "../../../base/limits.ts";
 import type { Logger } from "../../../base/log.ts";
+import { sshBlob, sshPrivateFile, sshPublicLine } from "../../../base/ssh-keys.ts";
 import { HANDOVER_COMMAND, readKey, writeKey } from "./handover.ts";
 import { LOCAL_BACKEND_MARKER } from "./marker.ts";
 import { errno } from "./records.ts";
@@ -25,8 +27,7 @@ import { serveSessions } from "./session.ts";
 import { TENANT_USER, type Tenant } from "./tenant.ts";
 
 export interface ServerOptions {
-  /** OpenSSH private key file of the bootstrap host key. */
-  readonly bootstrapHostFile: string;
+  readonly bootstrapHostSeed: Bytes32;
   readonly bootstrapLoginKey: Bytes32;
   readonly loginKey: Bytes32;
   readonly ports: PortRange | null;
@@ -53,16 +54,16 @@ interface Door {
 
 /** Throws `capacity` when no port of the range is free. */
 export async function startServer(options: ServerOptions): Promise<MachineServer> {
-  const bootstrap = createDoor(options.bootstrapHostFile, options.bootstrapLoginKey, options);
+  const bootstrap = createDoor(options.bootstrapHostSeed, options.bootstrapLoginKey, options);
   let current = bootstrap;
   bootstrap.serve = (client) =>
     serveHandover(client, options, () => {
       if (!bootstrap.open) throw new BridgeError("superseded", "the handover was done before");
       bootstrap.open = false;
-      const fresh = utils.generateKeyPairSync("ed25519");
-      current = createDoor(fresh.private, options.loginKey, options);
+      const seed = randomSeed(); // ssh2's own generator spoils one ed25519 key in 256
+      current = createDoor(seed, options.loginKey, options);
       current.serve = (tenantClient) => serveSessions(tenantClient, options.tenant);
-      const hostKey = publicKeyOf(fresh.private);
+      const hostKey = signingKey(seed).publicKey;
       options.onHandedOver(hostKey);
       for (const other of bootstrap.clients) if (other !== client) other.end();
       return hostKey;
@@ -81,9 +82,9 @@ export async function startServer(options: ServerOptions): Promise<MachineServer
   };
 }
 
-function createDoor(hostFile: string, loginKey: Bytes32, options: ServerOptions): Door {
+function createDoor(hostSeed: Bytes32, loginKey: Bytes32, options: ServerOptions): Door {
   const server = new Server({
-    hostKeys: [hostFile],
+    hostKeys: [sshPrivateFile(hostSeed)],
     banner: `${LOCAL_BACKEND_MARKER}\n`,
     algorithms: {
       kex: ["curve25519-sha256", "curve25519-sha256@libssh.org"],
@@ -127,11 +128,11 @@ function admit(client: Connection, door: Door, loginKey: Bytes32, options: Serve
 /** True also for a client that asks whether the key would do, without a signature (RFC 4252 section 7). */
 function mayEnter(attempt: AuthContext, loginKey: Bytes32): boolean {
   if (attempt.method !== "publickey" || attempt.username !== TENANT_USER) return false;
-  const key = utils.parseKey(`ssh-ed25519 ${attempt.key.data.toString("base64")}`);
-  if (attempt.key.algo !== "ssh-ed25519" || key instanceof Error) return false;
-  if (!equal(key.getPublicSSH().subarray(-32), loginKey)) return false;
+  if (!equal(attempt.key.data, sshBlob(loginKey))) return false;
   if (attempt.signature === undefined) return true;
-  return attempt.blob !== undefined && key.verify(attempt.blob, attempt.signature) === true;
+  const key = utils.parseKey(sshPublicLine(loginKey));
+  if (key instanceof Error || attempt.blob === undefined) return false;
+  return key.verify(attempt.blob, attempt.signature) === true;
 }
 
 /** One handover, whoever asks first. */
@@ -177,8 +178,8 @@ async function readAll(channel: ServerChannel): Promise<Uint8Array> {
 
 /** The first free port of the range, or any. */
 async function listen(tcp: TcpServer, ports: PortRange | null): Promise<number> {
-  const { from, to } = ports ?? { from: 0, to: 0 };
-  for (let port = from; port <= to; port += 1) {
+  const { first, last } = ports ?? { first: 0, last: 0 };
+  for (let port = first; port <= last; port += 1) {
     const failure = await new Promise<Error | undefined>((resolve) => {
       tcp.once("error", resolve);
       tcp.listen(port, "127.0.0.1", () => {
@@ -193,11 +194,5 @@ async function listen(tcp: TcpServer, ports: PortRange | null): Promise<number> 
     }
     if (errno(failure) !== "EADDRINUSE") throw failure;
   }
-  throw new BridgeError("capacity", `no port from ${from} to ${to} is free`);
-}
-
-function publicKeyOf(hostFile: string): Bytes32 {
-  const key = utils.parseKey(hostFile);
-  if (key instanceof Error) throw new BridgeError("invariant", "the fresh host key does not parse");
-  return bytes32(new Uint8Array(key.getPublicSSH().subarray(-32)), "host key");
+  throw new BridgeError("capacity", `no port from ${first} to ${last} is free`);
 }

@@ -4,12 +4,12 @@
  */
 import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { toHex, utf8 } from "../../../base/bytes.ts";
+import { toHex } from "../../../base/bytes.ts";
 import { BridgeError } from "../../../base/errors.ts";
-import { sha256 } from "../../../base/hash.ts";
-import { LOCAL_ENDED_KEPT_MAX } from "../../../base/limits.ts";
-import type { Logger } from "../../../base/log.ts";
-import { leftovers } from "./leftovers.ts";
+import { lp, sha256 } from "../../../base/hash.ts";
+import { LOCAL_ENDED_KEPT_MAX, LOCAL_ENDING_MS_MAX } from "../../../base/limits.ts";
+import { leftovers, leftovers } from "./leftovers.ts";
+import type { LocalOptions } from "./options.ts";
 import { isAlive, type ProcessIdentity } from "./proc.ts";
 import { errno, FILES, type RecordFile, readRecord, writeRecord } from "./records.ts";
 import { type ExitRecord, type Job, records, type Secrets, type UsageRecord } from "./schemas.ts";
@@ -26,7 +26,8 @@ export interface Stored {
   readonly hostKey: string | undefined;
   readonly usage: UsageRecord | undefined;
   readonly exit: ExitRecord | undefined;
-  readonly ending: boolean;
+  /** When its end was last asked for. */
+  readonly endingMs: number | undefined;
 }
 
 export type State = "starting" | "running" | "ending" | "ended";
@@ -44,23 +45,29 @@ export interface Store {
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
-export function createStore(stateDir: string, providerId: string, log: Logger): Store {
+export type StoreOptions = Pick<
+  LocalOptions,
+  "stateDir" | "providerId" | "name" | "clock" | "log"
+>;
+
+export function createStore({ stateDir, providerId, name, clock, log }: StoreOptions): Store {
   const root = resolve(stateDir);
-  const mark = `.new-${toHex(sha256(utf8(providerId))).slice(0, 16)}-`;
-  const load = (name: string): Stored | undefined => {
-    if (!NAME.test(name)) return undefined;
-    const stored = read(join(root, name));
-    return stored?.job.order.tags.providerId === providerId ? stored : undefined;
+  const mark = `.new-${toHex(sha256(lp(providerId, name))).slice(0, 16)}-`;
+  const load = (machine: string): Stored | undefined => {
+    if (!NAME.test(machine)) return undefined;
+    const stored = read(join(root, machine));
+    if (stored?.job.backend !== name) return undefined;
+    return stored.job.order.tags.providerId === providerId ? stored : undefined;
   };
   const all = (): { machines: Stored[]; complete: boolean } => {
     const machines: Stored[] = [];
     let complete = true;
-    for (const name of folders(root)) {
+    for (const folder of folders(root)) {
       try {
-        const stored = load(name);
+        const stored = load(folder);
         if (stored !== undefined) machines.push(stored);
       } catch (error) {
-        log.warn("machine-unreadable", { name, error });
+        log.warn("machine-unreadable", { folder, error });
         complete = false;
       }
     }
@@ -70,18 +77,18 @@ export function createStore(stateDir: string, providerId: string, log: Logger): 
     load,
     all,
     create(job) {
-      sweep(root, mark, all().machines);
-      const { name } = job.order;
-      const temporary = join(root, `${mark}${name}`);
+      sweep(root, mark, all().machines, clock.nowMs());
+      const machine = job.order.name;
+      const temporary = join(root, `${mark}${machine}`);
       mkdirSync(temporary, { recursive: true, mode: 0o700 });
       writeRecord(temporary, FILES.job, job);
       try {
-        renameSync(temporary, join(root, name));
+        renameSync(temporary, join(root, machine));
       } catch (cause) {
-        throw new BridgeError("bug", `the machine name ${name} is taken in ${root}`, { cause });
+        throw new BridgeError("bug", `the machine name ${machine} is taken in ${root}`, { cause });
       }
-      const stored = load(name);
-      if (stored === undefined) throw new BridgeError("bug", `${name} vanished from ${root}`);
+      const stored = load(machine);
+      if (stored === undefined) throw new BridgeError("bug", `${machine} vanished from ${root}`);
       return stored;
     },
     entrust: (machine, secrets) => writeRecord(machine.folder, FILES.secrets, secrets),
@@ -108,28 +115,31 @@ function read(folder: string): Stored | undefined {
     hostKey: optional(FILES.handover, records.handover.check)?.hostKey,
     usage: optional(FILES.usage, records.usage.check),
     exit: optional(FILES.exit, records.exit.check),
-    ending: record(FILES.ending) !== undefined,
+    endingMs: optional(FILES.ending, records.ending.check)?.atMs,
   };
 }
 
-export function stateOf(machine: Stored): State {
-  if (machine.alive) {
-    if (machine.ending || machine.exit !== undefined) return "ending";
-    return machine.hostKey === undefined ? "starting" : "running";
-  }
-  if (machine.exit !== undefined || machine.process?.pid === 0) return "ended";
-  if (machine.process === undefined) return machine.ending ? "ending" : "starting";
-  return leftovers(machine).length > 0 ? "ending" : "ended";
+/**
+ * An end that was asked for long ago and has not come counts no more: whoever looks after orphans asks again. So does
+ * he for a machine that died and left processes behind, which is why those too count as starting or running.
+ */
+export function stateOf(machine: Stored, nowMs: number): State {
+  const { alive, process, exit, endingMs } = machine;
+  if (!alive && (exit !== undefined || process?.pid === 0)) return "ended";
+  if (!alive && process !== undefined && leftovers(machine).length === 0) return "ended";
+  if (exit !== undefined) return "ending";
+  if (endingMs !== undefined && Math.abs(nowMs - endingMs) < LOCAL_ENDING_MS_MAX) return "ending";
+  return machine.hostKey === undefined ? "starting" : "running";
 }
 
 /** Temporary folders of a creation that was cut short, and the oldest records of ended machines. */
-function sweep(root: string, mark: string, machines: readonly Stored[]): void {
+function sweep(root: string, mark: string, machines: readonly Stored[], nowMs: number): void {
   mkdirSync(root, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(root)) {
     if (name.startsWith(mark)) rmSync(join(root, name), { recursive: true, force: true });
   }
   const ended = machines
-    .filter((machine) => stateOf(machine) === "ended")
+    .filter((machine) => stateOf(machine, nowMs) === "ended")
     .sort((a, b) => b.job.createdMs - a.job.createdMs);
   for (const machine of ended.slice(LOCAL_ENDED_KEPT_MAX)) {
     rmSync(machine.folder, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import type { Usage } from "../../backend.ts";
 import { endProcesses } from "./ending.ts";
 import { leftovers } from "./leftovers.ts";
 import { isAlive, type ProcessIdentity, signal } from "./proc.ts";
-import { createRecord, FILES } from "./records.ts";
+import { createRecord, FILES, writeRecord } from "./records.ts";
 import type { ExitRecord } from "./schemas.ts";
 import type { Stored } from "./store.ts";
 
@@ -26,7 +26,7 @@ export async function terminate(
 ): Promise<"gone" | "ending"> {
   const first = load();
   if (first === undefined) return "gone";
-  createRecord(first.folder, FILES.ending, { atMs: clock.nowMs() });
+  writeRecord(first.folder, FILES.ending, { atMs: clock.nowMs() });
   // Where no process has come yet, none may come any more.
   const nobody: ProcessIdentity = { pid: 0, startTicks: 0, bootId: "" };
   createRecord(first.folder, FILES.process, nobody);

@@ -1,0 +1,68 @@
+/** Reading numbers, durations and choices from the command line; every mistake names its option. */
+import { BridgeError } from "../base/errors.ts";
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../base/limits.ts";
+import { parseMicros } from "../config/money.ts";
+import type { Values } from "./command.ts";
+
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: SECOND_MS,
+  m: MINUTE_MS,
+  h: HOUR_MS,
+  d: 24 * HOUR_MS,
+};
+
+export function integerOption(
+  values: Values,
+  name: string,
+  fallback: number,
+  min: number,
+  max: number,
+): number {
+  const text = values.text(name);
+  if (text === undefined) return fallback;
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw bad(name, text, `a whole number from ${min} to ${max}`);
+}
+
+/** `90s`, `15m`, `2h`, `1d`. */
+export function durationOption(values: Values, name: string, fallbackMs: number): number {
+  const text = values.text(name);
+  if (text === undefined) return fallbackMs;
+  const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  const scale = UNITS[unit ?? ""];
+  if (count === undefined || scale === undefined)
+    throw bad(name, text, "a duration such as 90s, 15m, 2h or 1d");
+  return Number(count) * scale;
+}
+
+export function choiceOption<const T extends readonly string[]>(
+  values: Values,
+  name: string,
+  choices: T,
+  fallback: T[number],
+): T[number] {
+  const text = values.text(name);
+  if (text === undefined) return fallback;
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined) throw bad(name, text, `one of ${choices.join(", ")}`);
+  return found;
+}
+
+export function moneyOption(values: Values, name: string, fallbackMicros: number): number {
+  const text = values.text(name);
+  if (text === undefined) return fallbackMicros;
+  try {
+    return parseMicros(text);
+  } catch (cause) {
+    throw new BridgeError("bad-argument", `--${name} ${text}: not an amount`, {
+      cause,
+      fix: "write a decimal number with at most 6 decimals, such as 0.25",
+    });
+  }
+}
+
+function bad(name: string, text: string, expected: string): BridgeError {
+  return new BridgeError("bad-argument", `--${name} ${JSON.stringify(text)} is not ${expected}`);
+}

@@ -1,0 +1,129 @@
+/**
+ * The last steps of a grant's life: ending its machine, and what follows once the machine is gone. Once something was
+ * asked of a backend, no way leads past `terminating`.
+ */
+import { unreachable } from "../base/assert.ts";
+import { REFUSAL_DETAIL_CHARS_MAX } from "../base/limits.ts";
+import { costMicros } from "./books.ts";
+import { append } from "./chain.ts";
+import {
+  type Ending,
+  type GrantCommon,
+  type GrantState,
+  type Provisioning,
+  type Refused,
+  type Running,
+  type Terminating,
+  UNKNOWN_USAGE,
+} from "./state.ts";
+
+interface Now {
+  readonly nowMs: number;
+  readonly nowTick: number;
+}
+
+/** A machine whose receipt nobody can have is refused, not logged: the requester may be served elsewhere. */
+export function endRunning(
+  state: Running,
+  status: "completed" | "expired" | "failed",
+  detail: string,
+): Terminating {
+  const undelivered = state.state === "running";
+  const code = status === "expired" ? "expired" : "unavailable";
+  const ending: Ending = undelivered ? { next: "refuse", code, detail } : { next: "log", status };
+  return terminate(state, ending);
+}
+
+export function terminate(state: Provisioning | Running, ending: Ending): Terminating {
+  const running = state.state === "provisioning" ? undefined : state;
+  return {
+    ...common(state),
+    resolution: state.resolution,
+    placements: state.placements,
+    try: state.try,
+    state: "terminating",
+    ending: "detail" in ending ? { ...ending, detail: bounded(ending.detail) } : ending,
+    usage: running?.usage ?? UNKNOWN_USAGE,
+    upMs: running?.upMs ?? 0,
+    found: [],
+  };
+}
+
+/** The operator's end also stops a grant whose next try was about to follow. */
+export function endTerminating(state: Terminating, detail: string): Terminating {
+  if (state.ending.next !== "next-try") return state;
+  return { ...state, ending: { next: "refuse", code: "draining", detail: bounded(detail) } };
+}
+
+export function afterGone(state: Terminating, now: Now): GrantState {
+  const { ending } = state;
+  switch (ending.next) {
+    case "next-try": {
+      const late = now.nowMs >= state.deadlineMs;
+      if (!late && state.try + 1 < state.placements.length) {
+        const { ending: _, usage: __, upMs: ___, found: ____, ...placed } = state;
+        return { ...placed, state: "provisioning", try: state.try + 1 };
+      }
+      return fail(state, late ? "expired" : "unavailable", ending.detail, now);
+    }
+    case "refuse":
+      return fail(state, ending.code, ending.detail, now);
+    case "log": {
+      const spend = { ...state.spend, micros: actualMicros(state, now) };
+      const logged = { ...common(state), state: "logged" as const, spend };
+      return append(logged, ending.status, state.usage, now);
+    }
+    case "close":
+      return {
+        ...common(state),
+        state: "closed",
+        spend: { ...state.spend, micros: actualMicros(state, now) },
+      };
+    default:
+      return unreachable(ending);
+  }
+}
+
+function fail(state: Terminating, code: Refused["code"], detail: string, now: Now): Refused {
+  const refused = refuse(state, code, detail, state.resolution, "failed");
+  return { ...refused, spend: { ...state.spend, micros: actualMicros(state, now) } };
+}
+
+/** A machine that never answered may still have run, and been billed, since the grant was taken. */
+function actualMicros(state: Terminating, { nowMs }: Now): number {
+  const price = state.placements[state.try]?.pricePerHourMicros ?? state.grant.pricePerHourMicros;
+  const fromMs = state.upMs > 0 ? state.upMs : state.seenMs;
+  return costMicros(price, fromMs, Math.min(nowMs, state.deadlineMs));
+}
+
+/** For a grant that has cost nothing. */
+export function refuse(
+  state: GrantCommon,
+  code: Refused["code"],
+  detail: string,
+  resolution?: Refused["resolution"],
+  name: Refused["state"] = "refused",
+): Refused {
+  const known = resolution === undefined ? {} : { resolution };
+  const spend = { ...state.spend, micros: 0 };
+  return {
+    ...common(state),
+    ...known,
+    spend,
+    state: name,
+    code,
+    detail: bounded(detail),
+    announced: false,
+  };
+}
+
+/** The fields every state has, and no others: what a state leaves behind is forgotten on purpose. */
+export function common(state: GrantCommon): GrantCommon {
+  const { v, key, grantId, grant, record, seenMs, deadlineMs, spend, chain } = state;
+  return { v, key, grantId, grant, record, seenMs, deadlineMs, spend, chain };
+}
+
+/** A backend's error text may be a whole page, or no well-formed text; neither may keep a row from being written. */
+function bounded(detail: string): string {
+  return detail.slice(0, REFUSAL_DETAIL_CHARS_MAX).toWellFormed();
+}

@@ -1,0 +1,198 @@
+/**
+ * Waiting for the answer to a request: follow the public records, look for the reply under the tags only we can
+ * compute, open it and check that it is about our grant and signed by the provider that holds it.
+ */
+import { equal, fromHex, toHex } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import { BridgeError } from "../base/errors.ts";
+import { kemKeyPair } from "../base/hpke.ts";
+import { ATTEMPTS_MAX, REQUESTER_LOOK_MS } from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
+import { attemptViews, standing } from "../coalition/attempts.ts";
+import type { Coalition } from "../coalition/config.ts";
+import { type ComputeGrant, grantId, type RefusalCode } from "../coalition/grant.ts";
+import { attemptKey } from "../coalition/ids.ts";
+import type { CoalitionRecords } from "../coalition/records.ts";
+import { type BoardRecords, type Reply, replySecret, replyTag } from "../zipnet/board.ts";
+import { type RequestState, seedOf } from "../zipnet/compose.ts";
+import { openReply, type ReplyContent, type SshAccessReceipt } from "./receipt.ts";
+
+/** What the person waiting is told, in order. */
+export type Progress =
+  | { readonly step: "granted"; readonly grant: ComputeGrant }
+  | { readonly step: "admitted"; readonly grant: ComputeGrant }
+  | {
+      readonly step: "refused";
+      readonly grant: ComputeGrant;
+      readonly code: RefusalCode;
+      readonly detail: string;
+    };
+
+export interface Outcome {
+  readonly grant: ComputeGrant;
+  readonly receipt: SshAccessReceipt;
+  readonly tag: Uint8Array;
+}
+
+export interface RequesterView {
+  readonly coalition: Coalition;
+  readonly records: CoalitionRecords;
+  readonly board: BoardRecords;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Throws `attempts-exhausted`, `no-grant`, or the final refusal as `not-eligible`. */
+export async function awaitReceipt(
+  view: RequesterView,
+  state: RequestState,
+  onProgress: (progress: Progress) => void,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { records } = view;
+  const requestId = fromHex(state.requestId);
+  const told = new Set<string>();
+  const tell = (progress: Progress): void => {
+    const id = `${progress.grant.attempt}/${progress.step}`;
+    if (!told.has(id)) onProgress(progress);
+    told.add(id);
+  };
+  return await untilFound(view, signal, () => {
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
+      const key = attemptKey(requestId, attempt);
+      const grant = records.grants.get(key)?.body;
+      if (grant === undefined) continue;
+      tell({ step: "granted", grant });
+      if (records.admissions.get(key) !== undefined) tell({ step: "admitted", grant });
+      const receipt = findReceipt(view, state, grant);
+      if (receipt !== undefined) return receipt;
+      const refusal = records.refusals.get(key)?.body;
+      if (refusal !== undefined) {
+        const { code } = refusal;
+        tell({
+          step: "refused",
+          grant,
+          code,
+          detail: sealedDetail(view, state, grant, refusal.endorsement.kemKey),
+        });
+      }
+    }
+    checkHopeful(view, state, requestId);
+    return undefined;
+  });
+}
+
+function findReceipt(
+  view: RequesterView,
+  state: RequestState,
+  grant: ComputeGrant,
+): Outcome | undefined {
+  const tag = replyTag(seedOf(state, "secret"), grant.attempt, "receipt");
+  const content = openTagged(view, tag, grant, seedOf(state, "kemSeed"));
+  if (content?.kind !== "receipt") return undefined;
+  return { grant, receipt: content, tag };
+}
+
+/** The provider's own words on a refusal, once they are on the board; "" until then. */
+function sealedDetail(
+  view: RequesterView,
+  state: RequestState,
+  grant: ComputeGrant,
+  providerKem: Uint8Array,
+): string {
+  const opened = replyTag(seedOf(state, "secret"), grant.attempt, "refusal");
+  const replySeed = seedOf(state, "replySeed");
+  const closed = replyTag(
+    replySecret(replySeed, providerKem, grant.requestId),
+    grant.attempt,
+    "refusal",
+  );
+  const content =
+    openTagged(view, opened, grant, seedOf(state, "kemSeed")) ??
+    openTagged(view, closed, grant, replySeed);
+  return content?.kind === "refusal" ? content.detail : "";
+}
+
+/** Only what the granted provider posted, and what is about this very grant. */
+function openTagged(
+  { board, log }: RequesterView,
+  tag: Uint8Array,
+  grant: ComputeGrant,
+  seed: Uint8Array,
+): ReplyContent | undefined {
+  const reply: Reply | undefined = board.replies.get(toHex(tag))?.body;
+  if (reply === undefined || !equal(reply.providerId, grant.providerId)) return undefined;
+  try {
+    const content = openReply(reply.sealed, grant, kemKeyPair(seed), reply.endorsement.bootKey);
+    if (equal(content.grantId, grantId(grant))) return content;
+    throw new BridgeError("wrong-grant", "the reply is about another grant");
+  } catch (error) {
+    log.warn("reply-not-usable", { error });
+    return undefined;
+  }
+}
+
+/** Throws once no receipt can come any more. */
+function checkHopeful(
+  { coalition, records }: RequesterView,
+  state: RequestState,
+  requestId: Uint8Array,
+): void {
+  const now = records.tick().seq;
+  const seen = records.requests.get(state.requestId)?.arrivalTick ?? now;
+  const at = standing(
+    attemptViews(records, requestId),
+    seen,
+    now,
+    coalition.file.compute.attemptTicks,
+  );
+  if (at.state === "refused") {
+    throw new BridgeError("not-eligible", `the provider refused the grant: ${at.code}`, {
+      fix: "send a new request; see the detail above for what to change",
+    });
+  }
+  if (at.state === "exhausted") {
+    throw new BridgeError(
+      "attempts-exhausted",
+      `no provider took the request in ${ATTEMPTS_MAX} attempts`,
+      {
+        retry: "later",
+        fix: "try again later, accept a higher price, or ask for less",
+      },
+    );
+  }
+  if (at.state === "open" && now > state.expiryTick) {
+    throw new BridgeError("no-grant", "the request lapsed without a grant", {
+      retry: "later",
+      fix: "check that a provider offers this shape, region and price, or wait longer with --patience",
+    });
+  }
+}
+
+/** Looks again whenever a record arrives, until `look` has an answer or throws. */
+export async function untilFound<T>(
+  { records, board, clock }: RequesterView,
+  signal: AbortSignal,
+  look: () => T | undefined,
+): Promise<T> {
+  let arrived = new AbortController();
+  const wake = (): void => arrived.abort();
+  const unsubscribe = [
+    records.grants.subscribe(wake),
+    records.admissions.subscribe(wake),
+    records.refusals.subscribe(wake),
+    records.logs.subscribe(wake),
+    board.replies.subscribe(wake),
+  ];
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      arrived = new AbortController();
+      const found = look();
+      if (found !== undefined) return found;
+      await clock.sleep(REQUESTER_LOOK_MS, AbortSignal.any([signal, arrived.signal]));
+    }
+  } finally {
+    for (const stop of unsubscribe) stop();
+  }
+}

@@ -1,0 +1,45 @@
+/** The provider's state directory: the journal, this host's own secret, and the admin token. All of it 0600. */
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fromHex } from "../base/bytes.ts";
+import { BridgeError } from "../base/errors.ts";
+import { Secret } from "../base/secret.ts";
+import { type Journal, openJournal } from "../ledger/journal.ts";
+
+export interface ProviderState {
+  readonly journal: Journal;
+  readonly localSecret: Secret;
+  readonly adminToken: Secret;
+  readonly machinesDir: string;
+}
+
+export const ADMIN_TOKEN_FILE = "admin.token";
+export const ADMIN_URL_FILE = "admin.url";
+
+/** Creates what is missing. Throws `journal-locked`, `journal-foreign`, `journal-unwritable` or `unsafe-permissions`. */
+export function openProviderState(stateDir: string, providerId: string): ProviderState {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const journal = openJournal(join(stateDir, "journal.db"), providerId);
+  return {
+    journal,
+    localSecret: secretFile(join(stateDir, "local.secret")),
+    adminToken: secretFile(join(stateDir, ADMIN_TOKEN_FILE)),
+    machinesDir: join(stateDir, "machines"),
+  };
+}
+
+/** 32 random bytes in hex, made on first use. */
+function secretFile(path: string): Secret {
+  if (!existsSync(path)) {
+    writeFileSync(path, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
+    chmodSync(path, 0o600);
+  }
+  const text = readFileSync(path, "utf8").trim();
+  if (!/^[0-9a-f]{64}$/.test(text)) {
+    throw new BridgeError("secret-unreadable", `${path} does not hold 64 hex characters`, {
+      fix: "restore it from a backup; machine keys derive from it",
+    });
+  }
+  return new Secret(fromHex(text));
+}

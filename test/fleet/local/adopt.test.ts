@@ -1,0 +1,177 @@
+/** Crashes between two steps, other providers, and machines found again. */
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fromHex, toHex } from "../../../src/base/bytes.ts";
+import { codeOf } from "../../../src/base/errors.ts";
+import { localBackend } from "../../../src/fleet/backends/local/backend.ts";
+import {
+  bringUp,
+  COMMAND,
+  cleanUp,
+  code,
+  kill,
+  NEVER,
+  options,
+  order,
+  processesUnder,
+  run,
+  startUnclaimed,
+  stateDir,
+  until,
+} from "./support.ts";
+
+setDefaultTimeout(60_000);
+afterAll(cleanUp);
+
+test("a machine survives the death of its provider, and the next one adopts it", async () => {
+  const folder = stateDir();
+  const wanted = order();
+  const file = join(folder, "order.json");
+  writeFileSync(
+    file,
+    JSON.stringify({
+      name: wanted.name,
+      deadlineMs: wanted.deadlineMs,
+      loginKey: toHex(wanted.loginKey),
+      bootstrapHostSeed: toHex(wanted.bootstrapHostSeed.reveal()),
+      bootstrapLoginSeed: toHex(wanted.bootstrapLoginSeed.reveal()),
+    }),
+  );
+  const entry = join(import.meta.dir, "provider-entry.ts");
+  const provider = Bun.spawn([process.execPath, entry, folder, file], { stderr: "inherit" });
+  const reader = provider.stdout.getReader();
+  const told = JSON.parse(new TextDecoder().decode((await reader.read()).value));
+  const machine = { ...told, hostKey: fromHex(told.hostKey) };
+  provider.kill("SIGHUP");
+  provider.kill("SIGKILL");
+  await provider.exited;
+  process.kill(Number(machine.instanceId.split("-")[0]), "SIGHUP"); // as when a terminal closes
+
+  const backend = localBackend(options({ stateDir: folder }));
+  expect((await backend.list(NEVER)).machines.map((m) => m.machine)).toEqual([machine]);
+  expect(await backend.provision(wanted, NEVER)).toEqual(machine);
+  expect((await run({ machine, order: wanted }, "echo adopted")).text).toBe("adopted\n");
+  const exit = backend.watchUntilExit(machine, () => {}, NEVER);
+  expect(await backend.terminate(machine, NEVER)).toBe("gone");
+  expect((await exit).cause).toBe("ended");
+});
+
+test("a provider that died before the handover is followed by one that does it", async () => {
+  const used = options();
+  const started = await startUnclaimed(used);
+  const backend = localBackend(used);
+  expect((await backend.list(NEVER)).machines.map((m) => [m.state, m.machine])).toEqual([
+    ["starting", undefined],
+  ]);
+  const machine = await backend.provision(started.order, NEVER);
+  expect(machine.port).toBe(started.port);
+  expect((await run({ machine, order: started.order }, "echo in")).text).toBe("in\n");
+});
+
+test("two providers share a directory and never touch each other's machines", async () => {
+  const shared = stateDir();
+  const a = await bringUp({ stateDir: shared, machinesMax: 1 });
+  const b = localBackend(options({ stateDir: shared, providerId: "provider-b", machinesMax: 1 }));
+  expect((await b.list(NEVER)).machines).toEqual([]);
+  expect((await b.capabilities(NEVER))[0]?.free).toBe(1);
+  expect(await b.terminate(a.machine, NEVER)).toBe("gone"); // there is none of its own
+  expect((await run(a, "echo alive")).text).toBe("alive\n");
+  expect((await b.watchUntilExit(a.machine, () => {}, NEVER)).usage.basis).toBe("unknown");
+
+  const tags = { ...order().tags, providerId: "provider-b" };
+  const theirs = { ...order({ name: a.order.name }), tags };
+  expect(await code(b.provision(theirs, NEVER))).toBe("bug");
+  const own = await b.provision({ ...order(), tags }, NEVER);
+  expect((await a.backend.list(NEVER)).machines.map((m) => m.name)).toEqual([a.order.name]);
+  expect((await b.list(NEVER)).machines.map((m) => m.name)).toEqual([own.name]);
+  expect(await a.backend.terminate(a.machine, NEVER)).toBe("gone");
+  expect((await b.list(NEVER)).machines.map((m) => m.state)).toEqual(["running"]);
+});
+
+test("a crash between two steps of a start leaves something the next start continues", async () => {
+  const used = options();
+  const backend = localBackend(used);
+  const wanted = order();
+  // The folder is complete and no process ever came.
+  const started = await startUnclaimed(used, wanted);
+  kill(JSON.parse(readFileSync(join(started.folder, "process.json"), "utf8")).pid);
+  await until(() => processesUnder(used.stateDir).length === 0);
+  for (const name of readdirSync(started.folder)) {
+    if (name !== "job.json") rmSync(join(started.folder, name), { recursive: true });
+  }
+  expect((await backend.list(NEVER)).machines.map((m) => m.state)).toEqual(["starting"]);
+  expect((await backend.capabilities(NEVER))[0]?.free).toBe(used.machinesMax - 1);
+  const machine = await backend.provision(wanted, NEVER);
+  expect((await run({ machine, order: wanted }, "echo in")).text).toBe("in\n");
+});
+
+test("a half-made folder of ours is swept, a foreign one and strange files are not", async () => {
+  const used = options();
+  const first = await bringUp(used);
+  const half = readdirSync(used.stateDir); // only to know that it is there
+  expect(half).toEqual([first.order.name]);
+  const mark = ".new-";
+  const ours = join(used.stateDir, `${mark}${markOf("provider-a")}-m-1`);
+  const theirs = join(used.stateDir, `${mark}${markOf("provider-b")}-m-1`);
+  const empty = join(used.stateDir, "no-job-in-it");
+  for (const folder of [ours, theirs, empty]) mkdirSync(folder);
+  writeFileSync(join(ours, "job.json.tmp"), "{");
+  writeFileSync(join(used.stateDir, "a-file"), "");
+  expect((await first.backend.list(NEVER)).complete).toBe(true);
+  await first.backend.provision(order(), NEVER);
+  expect(existsSync(ours)).toBe(false);
+  expect(existsSync(theirs)).toBe(true);
+  expect(existsSync(empty)).toBe(true);
+});
+
+test("a machine that never came can be ended, and comes no more", async () => {
+  const used = options();
+  const wanted = order();
+  const broken = localBackend({ ...used, command: ["/bin/false"] });
+  expect(await code(broken.provision(wanted, NEVER))).toBe("bug");
+  expect((await broken.list(NEVER)).machines.map((m) => m.state)).toEqual(["starting"]);
+  const missing = localBackend({ ...used, command: ["/no/such/program"] });
+  expect(await code(missing.provision(wanted, NEVER))).toBe("bug");
+  expect(await broken.terminate({ backend: "local", name: wanted.name }, NEVER)).toBe("gone");
+  expect((await broken.list(NEVER)).machines).toEqual([]);
+  // A process that was on its way finds the place taken.
+  const late = Bun.spawn([...COMMAND, join(used.stateDir, wanted.name)], { stdout: "ignore" });
+  expect(await late.exited).toBe(0);
+  expect(readdirSync(join(used.stateDir, wanted.name))).not.toContain("ready.json");
+  expect(await code(localBackend(used).provision(wanted, NEVER))).toBe("machine-ended");
+});
+
+test("a machine program that fails says why", async () => {
+  const script = join(stateDir(), "fails.ts");
+  writeFileSync(script, "throw new Error('the moon is in the wrong phase');\n");
+  const backend = localBackend(options({ command: [process.execPath, script] }));
+  const error = await backend.provision(order(), NEVER).catch((e: Error) => e);
+  expect(codeOf(error)).toBe("bug");
+  expect(String(error)).toContain("the moon is in the wrong phase");
+});
+
+test("a stopped provision leaves a machine that the next call hands over", async () => {
+  const used = options();
+  const backend = localBackend(used);
+  const wanted = order();
+  expect(await code(backend.provision(wanted, AbortSignal.abort()))).toBe("unknown-outcome");
+  expect((await backend.list(NEVER)).machines.length).toBe(1);
+  const machine = await backend.provision(wanted, NEVER);
+  expect((await run({ machine, order: wanted }, "echo in")).text).toBe("in\n");
+  expect(processesUnder(used.stateDir).length).toBe(1);
+});
+
+test("a record that cannot be read makes the listing incomplete and hides nothing else", async () => {
+  const up = await bringUp();
+  const second = await up.backend.provision(order(), NEVER);
+  writeFileSync(join(up.folder, "usage.json"), "{");
+  const { machines, complete } = await up.backend.list(NEVER);
+  expect(complete).toBe(false);
+  expect(machines.map((m) => m.name)).toEqual([second.name]);
+});
+
+/** As the backend names its temporary folders. */
+function markOf(providerId: string): string {
+  return new Bun.CryptoHasher("sha256").update(providerId).digest("hex").slice(0, 16);
+}

@@ -92,7 +92,7 @@ export function transition(
     case "log-published":
       return settleLog(dropPublished(state, event.seq));
     case "announced":
-      return state.state === "refused" || state.state === "failed"
+      return (state.state === "refused" || state.state === "failed") && !state.announced
         ? forget({ ...state, announced: true })
         : state;
     default:
@@ -143,12 +143,13 @@ function fromReceived(state: Received, event: GrantEvent, context: TransitionCon
 function fromResolved(state: Resolved, event: GrantEvent, context: TransitionContext): GrantState {
   switch (event.type) {
     case "routed": {
+      if (state.recovering) return state;
       const { placements } = event;
       if (placements.length === 0) return refuse(state, "capacity", event.detail, state.resolution);
       return { ...withoutRecovering(state), state: "provisioning", placements, try: 0 };
     }
     case "inspected":
-      return afterInspection(state, event, context.nowMs);
+      return state.recovering ? afterInspection(state, event, context.nowMs) : state;
     case "deadline":
       return state.recovering
         ? state
@@ -212,9 +213,9 @@ function fromProvisioning(
 function fromRunning(state: Running, event: GrantEvent, context: TransitionContext): GrantState {
   switch (event.type) {
     case "posted":
-      return { ...state, state: "delivered" };
+      return state.state === "running" ? { ...state, state: "delivered" } : state;
     case "acked":
-      return { ...state, acked: true };
+      return state.acked ? state : { ...state, acked: true };
     case "sampled": {
       const sampled = { ...state, usage: event.usage };
       const due = context.nowMs - state.chain.lastMs >= context.logIntervalMs;

@@ -26,8 +26,7 @@ export async function exchange(
   await frames.write(body, { signal });
   const answer = (await frames.read({ signal })).subarray();
   await stream.close({ signal });
-  if (answer[0] === 0) return answer.subarray(1);
-  throw remoteError(answer.subarray(1));
+  return readAnswer(answer);
 }
 
 export async function answer(
@@ -38,16 +37,27 @@ export async function answer(
 ): Promise<void> {
   const frames = lpStream(stream, { maxDataLength: requestBytesMax });
   const body = (await frames.read({ signal })).subarray();
-  let reply: Uint8Array;
+  await frames.write(await writeAnswer(() => respond(body)), { signal });
+  await stream.close({ signal });
+}
+
+/** The answer's bytes, whatever carries them. What is thrown and is no BridgeError passes through: no answer. */
+export async function writeAnswer(
+  respond: () => Promise<Uint8Array> | Uint8Array,
+): Promise<Uint8Array> {
   try {
-    reply = concat(OK, await respond(body));
+    return concat(OK, await respond());
   } catch (error) {
     if (!(error instanceof BridgeError)) throw error;
     const message = error.message.slice(0, ERROR_TEXT_CHARS_MAX);
-    reply = concat(FAILED, encodeCanonical({ code: error.code, message }));
+    return concat(FAILED, encodeCanonical({ code: error.code, message }));
   }
-  await frames.write(reply, { signal });
-  await stream.close({ signal });
+}
+
+/** The answer's body. Throws the error it carries instead. */
+export function readAnswer(answer: Uint8Array): Uint8Array {
+  if (answer[0] === 0) return answer.subarray(1);
+  throw remoteError(answer.subarray(1));
 }
 
 function remoteError(bytes: Uint8Array): BridgeError {

@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Archive } from "./archive.ts";
 import type { AnyCollection } from "./collection.ts";
-import { type Node, startNode } from "./node.ts";
+import { type Node, type NodeOptions, startNode } from "./node.ts";
 import { type Replica, startReplica } from "./replica.ts";
 import { createStore } from "./store.ts";
 
@@ -33,7 +33,17 @@ export interface Joined {
   leave(): Promise<void>;
 }
 
-export async function joinNetwork(options: JoinOptions): Promise<Joined> {
+export const joinNetwork: Join = joinOver(startNode);
+
+/** Joins with nodes of another kind. */
+export function joinOver(start: (options: NodeOptions) => Promise<Node>): Join {
+  return (options) => joinWith(start, options);
+}
+
+async function joinWith(
+  start: (options: NodeOptions) => Promise<Node>,
+  options: JoinOptions,
+): Promise<Joined> {
   const { network, collections, tick, archive, clock, log } = options;
   const store = createStore({
     network,
@@ -43,7 +53,7 @@ export async function joinNetwork(options: JoinOptions): Promise<Joined> {
     ...(archive === undefined ? {} : { archive }),
   });
   const topic = `/compute-bridge/${toHex(network).slice(0, 16)}/records/1`;
-  const node = await startNode({ ...options, topic });
+  const node = await start({ ...options, topic });
   const replica = startReplica({
     transport: node,
     store,

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { fromHex, toHex } from "../../../src/base/bytes.ts";
 import { codeOf } from "../../../src/base/errors.ts";
+import { lp, sha256 } from "../../../src/base/hash.ts";
 import { localBackend } from "../../../src/fleet/backends/local/backend.ts";
 import {
   bringUp,
@@ -87,6 +88,20 @@ test("two providers share a directory and never touch each other's machines", as
   expect((await b.list(NEVER)).machines.map((m) => m.name)).toEqual([own.name]);
   expect(await a.backend.terminate(a.machine, NEVER)).toBe("gone");
   expect((await b.list(NEVER)).machines.map((m) => m.state)).toEqual(["running"]);
+});
+
+test("two backends of one provider share a directory and keep to their own", async () => {
+  const shared = stateDir();
+  const a = await bringUp({ stateDir: shared, machinesMax: 1 });
+  const b = localBackend(options({ stateDir: shared, name: "other", machinesMax: 1 }));
+  expect((await b.list(NEVER)).machines).toEqual([]);
+  const own = await b.provision(order(), NEVER);
+  expect(own.backend).toBe("other");
+  expect((await b.list(NEVER)).machines.map((m) => [m.backend, m.name])).toEqual([
+    ["other", own.name],
+  ]);
+  expect((await a.backend.list(NEVER)).machines.map((m) => m.name)).toEqual([a.order.name]);
+  expect(await code(b.provision(a.order, NEVER))).toBe("bug");
 });
 
 test("a crash between two steps of a start leaves something the next start continues", async () => {
@@ -173,5 +188,5 @@ test("a record that cannot be read makes the listing incomplete and hides nothin
 
 /** As the backend names its temporary folders. */
 function markOf(providerId: string): string {
-  return new Bun.CryptoHasher("sha256").update(providerId).digest("hex").slice(0, 16);
+  return toHex(sha256(lp(providerId, "local"))).slice(0, 16);
 }

@@ -4,6 +4,7 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { systemClock } from "../../../src/base/clock.ts";
+import { LOCAL_ENDING_MS_MAX } from "../../../src/base/limits.ts";
 import type { Usage } from "../../../src/fleet/backend.ts";
 import { localBackend } from "../../../src/fleet/backends/local/backend.ts";
 import { hasEnded, readProcess } from "../../../src/fleet/backends/local/proc.ts";
@@ -85,7 +86,8 @@ test("a machine process that is killed is lost, and what it left behind is found
   expect(usage.basis).toBe("measured");
   // The sleep lives on with init as its parent; until it is ended the machine is not gone.
   expect(namesUnder(dirname(up.folder))).toEqual(["sleep"]);
-  expect((await up.backend.list(NEVER)).machines.map((m) => m.state)).toEqual(["ending"]);
+  const listed = (await up.backend.list(NEVER)).machines;
+  expect(listed.map((m) => [m.state, m.machine])).toEqual([["running", undefined]]);
   expect((await up.backend.capabilities(NEVER))[0]?.free).toBe(3);
   expect(await up.backend.terminate(up.machine, NEVER)).toBe("gone");
   expect(processesUnder(dirname(up.folder))).toEqual([]);
@@ -106,7 +108,7 @@ test("leftovers are found without their environment, by the machine's record and
   kill(pidOf(up));
   await until(() => !existsSync(`/proc/${pidOf(up)}`));
   const [listed] = (await up.backend.list(NEVER)).machines;
-  expect(listed?.state).toBe("ending");
+  expect([listed?.state, listed?.machine]).toEqual(["running", undefined]);
   const pids = JSON.parse(readFileSync(join(up.folder, "usage.json"), "utf8")).processes as [
     number,
   ][];
@@ -169,6 +171,18 @@ test("an aborted terminate says ending, and the next one finishes", async () => 
   expect((await up.backend.list(NEVER)).machines.map((m) => m.state)).toEqual(["ending"]);
   process.kill(pidOf(up), "SIGCONT");
   expect(await up.backend.terminate(up.machine, NEVER)).toBe("gone");
+});
+
+test("an end that was asked for and never came is not called ending for ever", async () => {
+  const up = await bringUp();
+  process.kill(pidOf(up), "SIGSTOP");
+  expect(await up.backend.terminate(up.machine, AbortSignal.abort())).toBe("ending");
+  const later = { ...systemClock, nowMs: () => Date.now() + LOCAL_ENDING_MS_MAX + 1 };
+  const backend = localBackend(options({ stateDir: dirname(up.folder), clock: later }));
+  expect((await backend.list(NEVER)).machines.map((m) => m.state)).toEqual(["running"]);
+  expect(await code(backend.provision(up.order, NEVER))).toBe("machine-ended");
+  process.kill(pidOf(up), "SIGCONT");
+  expect(await backend.terminate(up.machine, NEVER)).toBe("gone");
 });
 
 test("watching can be stopped; the machine runs on", async () => {

@@ -8,7 +8,7 @@ import { toHex } from "../../../base/bytes.ts";
 import { BridgeError } from "../../../base/errors.ts";
 import { lp, sha256 } from "../../../base/hash.ts";
 import { LOCAL_ENDED_KEPT_MAX, LOCAL_ENDING_MS_MAX } from "../../../base/limits.ts";
-import { leftovers, leftovers } from "./leftovers.ts";
+import { leftovers } from "./leftovers.ts";
 import type { LocalOptions } from "./options.ts";
 import { isAlive, type ProcessIdentity } from "./proc.ts";
 import { errno, FILES, type RecordFile, readRecord, writeRecord } from "./records.ts";
@@ -45,10 +45,7 @@ export interface Store {
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
-export type StoreOptions = Pick<
-  LocalOptions,
-  "stateDir" | "providerId" | "name" | "clock" | "log"
->;
+export type StoreOptions = Pick<LocalOptions, "stateDir" | "providerId" | "name" | "clock" | "log">;
 
 export function createStore({ stateDir, providerId, name, clock, log }: StoreOptions): Store {
   const root = resolve(stateDir);

@@ -1,0 +1,499 @@
+/** Every legal edge of a grant's life, and that everything else leaves it alone. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { LOG_ENTRIES_MAX, LOG_OUTBOX_MAX, MINUTE_MS } from "../../src/base/limits.ts";
+import { logHash } from "../../src/coalition/log.ts";
+import type { GrantEvent } from "../../src/ledger/events.ts";
+import { type GrantState, isSettled } from "../../src/ledger/state.ts";
+import { type TransitionContext, transition } from "../../src/ledger/transition.ts";
+import {
+  anyEvent,
+  createFailed,
+  EVERY_EVENT,
+  EVERY_STATE,
+  granted,
+  id,
+  inspected,
+  measured,
+  NOON_MS,
+  opened,
+  PATHS,
+  rejected,
+  routed,
+  sampleContext,
+  sampleGrant,
+  sampleMachine,
+  samplePlacement,
+  stateNamed,
+  up,
+  walk,
+} from "./samples.ts";
+
+/** `state` or `state:detail` of what follows. */
+function tell(state: GrantState): string {
+  switch (state.state) {
+    case "refused":
+    case "failed":
+      return `${state.state}:${state.code}${state.announced ? ":announced" : ""}`;
+    case "provisioning":
+      return `provisioning:${state.try}`;
+    case "terminating": {
+      const { ending } = state;
+      if (ending.next === "refuse") return `terminating:refuse:${ending.code}`;
+      return `terminating:${ending.next}${ending.next === "log" ? `:${ending.status}` : ""}`;
+    }
+    case "received":
+    case "resolved":
+      return state.recovering === true ? `${state.state}:recovering` : state.state;
+    default:
+      return state.state;
+  }
+}
+
+const usage = measured(9);
+const one = samplePlacement();
+const machine = { machines: [sampleMachine()], placement: one };
+const late: Partial<TransitionContext> = { nowMs: NOON_MS + 11 * MINUTE_MS };
+const soon: Partial<TransitionContext> = { nowMs: NOON_MS + MINUTE_MS };
+
+type Edge = readonly [
+  from: string,
+  event: GrantEvent,
+  to: string,
+  changes?: Partial<TransitionContext>,
+];
+
+/** Every pair of state and event that leads anywhere; what is not here must change nothing. */
+const EDGES: readonly Edge[] = [
+  ["received", opened, "resolved"],
+  ["received", rejected("unavailable"), "refused:unavailable"],
+  ["received", rejected("image-mismatch", true), "refused:image-mismatch"],
+  ["received", { type: "deadline" }, "refused:expired"],
+  ["received", { type: "end", detail: "" }, "refused:draining"],
+  ["received, recovering", opened, "resolved:recovering"],
+  ["received, recovering", rejected("unavailable"), "refused:unavailable"],
+  ["received, recovering", rejected("image-mismatch", true), "refused:image-mismatch"],
+  ["resolved", routed(one), "provisioning:0"],
+  ["resolved", routed(), "refused:capacity"],
+  ["resolved", { type: "deadline" }, "refused:expired"],
+  ["resolved", { type: "end", detail: "" }, "refused:draining"],
+  ["resolved, recovering", inspected(), "terminating:refuse:unavailable"],
+  ["resolved, recovering", inspected(), "terminating:refuse:expired", late],
+  ["resolved, recovering", inspected({ receiptPosted: true }), "terminating:log:failed"],
+  ["resolved, recovering", inspected({ receiptPosted: true }), "terminating:log:expired", late],
+  ["resolved, recovering", inspected({ ...machine, receiptPosted: true }), "delivered"],
+  [
+    "resolved, recovering",
+    inspected({ ...machine, receiptPosted: true }),
+    "terminating:log:expired",
+    late,
+  ],
+  ["resolved, recovering", inspected(machine), "terminating:refuse:unavailable"],
+  [
+    "resolved, recovering",
+    inspected({ machines: [sampleMachine(0), sampleMachine(1)], receiptPosted: true }),
+    "terminating:log:failed",
+  ],
+  [
+    "resolved, recovering",
+    inspected({ ...machine, others: [{ backend: "b", name: "n" }], receiptPosted: true }),
+    "terminating:log:failed",
+  ],
+  [
+    "resolved, recovering",
+    inspected({ chain: { nextSeq: 2, head: id(8), closed: true } }),
+    "closed",
+  ],
+  [
+    "resolved, recovering",
+    inspected({ ...machine, chain: { nextSeq: 2, head: id(8), closed: true } }),
+    "terminating:close",
+  ],
+  ["provisioning", up(0), "running"],
+  ["provisioning", createFailed("capacity", 0), "provisioning:1"],
+  ["provisioning", createFailed("quota", 0), "provisioning:1"],
+  ["provisioning", createFailed("unknown-outcome", 0), "terminating:next-try"],
+  ["provisioning", createFailed("bad-image", 0), "terminating:refuse:image-unusable"],
+  ["provisioning", createFailed("auth", 0), "terminating:refuse:unavailable"],
+  ["provisioning", createFailed("bug", 0), "terminating:refuse:unavailable"],
+  ["provisioning", createFailed("machine-ended", 0), "terminating:refuse:unavailable"],
+  ["provisioning", { type: "deadline" }, "terminating:refuse:expired"],
+  ["provisioning", { type: "end", detail: "" }, "terminating:refuse:draining"],
+  ["provisioning, second try", up(1), "running"],
+  ["provisioning, second try", { type: "deadline" }, "terminating:refuse:expired"],
+  ["provisioning, second try", { type: "end", detail: "" }, "terminating:refuse:draining"],
+  ["provisioning, second try", createFailed("capacity", 1), "failed:capacity"],
+  ["provisioning, second try", createFailed("quota", 1), "failed:quota"],
+  ["running", { type: "posted" }, "delivered"],
+  ["running", { type: "acked" }, "running"],
+  ["running", { type: "sampled", usage }, "running"],
+  ["running", { type: "exited", cause: "ended", usage }, "terminating:refuse:unavailable"],
+  ["running", { type: "exited", cause: "lost", usage }, "terminating:refuse:unavailable"],
+  ["running", { type: "exited", cause: "deadline", usage }, "terminating:refuse:expired"],
+  ["running", { type: "deadline" }, "terminating:refuse:expired"],
+  ["running", { type: "end", detail: "" }, "terminating:refuse:unavailable"],
+  ["delivered", { type: "acked" }, "delivered"],
+  ["delivered", { type: "sampled", usage }, "delivered"],
+  ["delivered", { type: "exited", cause: "ended", usage }, "terminating:log:completed"],
+  ["delivered", { type: "exited", cause: "lost", usage }, "terminating:log:failed"],
+  ["delivered", { type: "exited", cause: "deadline", usage }, "terminating:log:expired"],
+  ["delivered", { type: "deadline" }, "terminating:log:expired"],
+  ["delivered", { type: "end", detail: "" }, "terminating:log:failed"],
+  ["delivered, acknowledged", { type: "sampled", usage }, "delivered"],
+  [
+    "delivered, acknowledged",
+    { type: "exited", cause: "ended", usage },
+    "terminating:log:completed",
+  ],
+  ["delivered, acknowledged", { type: "exited", cause: "lost", usage }, "terminating:log:failed"],
+  [
+    "delivered, acknowledged",
+    { type: "exited", cause: "deadline", usage },
+    "terminating:log:expired",
+  ],
+  ["delivered, acknowledged", { type: "deadline" }, "terminating:log:expired"],
+  ["delivered, acknowledged", { type: "end", detail: "" }, "terminating:log:failed"],
+  ["terminating, then the next try", { type: "gone" }, "provisioning:1"],
+  ["terminating, then the next try", { type: "gone" }, "failed:expired", late],
+  ["terminating, then the next try", { type: "end", detail: "" }, "terminating:refuse:draining"],
+  ["terminating, then a refusal", { type: "gone" }, "failed:expired"],
+  ["terminating, then a log", { type: "gone" }, "logged"],
+  ["terminating, then closed", { type: "gone" }, "closed"],
+  ["logged", { type: "log-published", seq: 0 }, "closed"],
+  ["logged", { type: "log-published", seq: 5 }, "closed"],
+  ["refused", { type: "announced" }, "refused:capacity:announced"],
+  ["failed", { type: "announced" }, "failed:expired:announced"],
+  ["refused, with an empty log", { type: "announced" }, "refused:image-mismatch:announced"],
+  ["refused, with an empty log", { type: "log-published", seq: 0 }, "refused:image-mismatch"],
+];
+
+describe("legal edges", () => {
+  for (const [from, event, to, changes = {}] of EDGES) {
+    const when = "nowMs" in changes ? " too late" : "";
+    const what = "code" in event ? `${event.type} ${event.code}` : event.type;
+    test(`${from} + ${what}${when} = ${to}`, () => {
+      const before = stateNamed(from);
+      const after = transition(before, event, sampleContext(changes));
+      expect(tell(after)).toBe(to);
+      expect(after).not.toBe(before);
+    });
+  }
+});
+
+/** Names the event as EDGES does: type, and what decides the outcome. */
+function nameOf(event: GrantEvent): string {
+  const parts = [event.type];
+  for (const key of ["code", "try", "cause", "seq", "invalid"] as const) {
+    if (key in event) parts.push(String((event as Record<string, unknown>)[key]));
+  }
+  if (event.type === "routed") parts.push(event.placements.length > 0 ? "somewhere" : "nowhere");
+  if (event.type === "inspected") parts.length = 1; // its outcomes have tests of their own above
+  return parts.join(" ");
+}
+
+test("every other event leaves every state as it is", () => {
+  const legal = new Set(EDGES.map(([from, event]) => `${from} + ${nameOf(event)}`));
+  let checked = 0;
+  for (const [name, state] of EVERY_STATE) {
+    // Adopted or delivered is one and the same from here on.
+    const as = name === "delivered, adopted" ? "delivered" : name;
+    for (const event of EVERY_EVENT) {
+      if (legal.has(`${as} + ${nameOf(event)}`)) continue;
+      const after = transition(state, event, sampleContext());
+      if (after !== state) throw new Error(`${name} + ${nameOf(event)} = ${tell(after)}`);
+      checked += 1;
+    }
+  }
+  expect(checked).toBeGreaterThan(400);
+});
+
+test("a report about another try changes nothing", () => {
+  for (const event of [up(1), createFailed("capacity", 1), createFailed("auth", 7)]) {
+    const state = stateNamed("provisioning");
+    expect(transition(state, event, sampleContext())).toBe(state);
+  }
+});
+
+describe("nothing is lost on the way", () => {
+  const common = [
+    "v",
+    "key",
+    "grantId",
+    "grant",
+    "record",
+    "seenMs",
+    "deadlineMs",
+    "spend",
+    "chain",
+  ];
+  const needs: Readonly<Record<GrantState["state"], readonly string[]>> = {
+    received: ["recovering"],
+    resolved: ["resolution"],
+    provisioning: ["resolution", "placements", "try"],
+    running: ["resolution", "placements", "try", "machine", "upMs", "usage", "acked"],
+    delivered: ["resolution", "placements", "try", "machine", "upMs", "usage", "acked"],
+    terminating: ["resolution", "placements", "try", "ending", "usage", "upMs", "found"],
+    logged: [],
+    closed: [],
+    refused: ["code", "detail", "announced"],
+    failed: ["code", "detail", "announced"],
+  };
+
+  test("every reachable state has what its effects and successors read, under any events", () => {
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(anyEvent, { maxLength: 14 }), (recovered, events) => {
+        let state = walk([granted(sampleGrant(), recovered)]);
+        for (const event of events) {
+          const before = state;
+          state = transition(state, event, sampleContext(soon));
+          for (const key of [...common, ...needs[state.state]]) expect(state).toHaveProperty(key);
+          expect(state.key).toBe(before.key);
+          expect(state.grant).toEqual(before.grant);
+          expect(state.deadlineMs).toBe(before.deadlineMs);
+          expect(state.chain.nextSeq).toBeGreaterThanOrEqual(
+            event.type === "inspected" ? 0 : before.chain.nextSeq,
+          );
+        }
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test("once something was asked of a backend, only a proof that it is gone leads out", () => {
+    const asked = new Set(["provisioning", "running", "delivered", "terminating"]);
+    fc.assert(
+      fc.property(fc.array(anyEvent, { maxLength: 14 }), (events) => {
+        let state = stateNamed("provisioning");
+        for (const event of events) {
+          const before = state;
+          state = transition(state, event, sampleContext(soon));
+          if (!asked.has(before.state) || asked.has(state.state)) continue;
+          const definiteNo =
+            event.type === "create-failed" && ["capacity", "quota"].includes(event.code);
+          expect(event.type === "gone" || definiteNo).toBe(true);
+        }
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test("a refusal that is out forgets the envelope, one that is not keeps its answer address", () => {
+    expect(stateNamed("refused")).toHaveProperty("resolution");
+    expect(stateNamed("refused, announced")).not.toHaveProperty("resolution");
+    expect(stateNamed("logged")).not.toHaveProperty("resolution");
+  });
+
+  test("a settled state is settled for good", () => {
+    const settled = EVERY_STATE.filter(([, state]) => isSettled(state));
+    expect(settled.map(([name]) => name).sort()).toEqual(["closed", "refused, announced"]);
+    for (const [, state] of settled) {
+      for (const event of EVERY_EVENT) {
+        expect(isSettled(transition(state, event, sampleContext()))).toBe(true);
+      }
+    }
+  });
+
+  test("a refusal with an empty log is settled only once both are out", () => {
+    const state = stateNamed("refused, with an empty log");
+    const announced = transition(state, { type: "announced" }, sampleContext());
+    const logged = transition(state, { type: "log-published", seq: 0 }, sampleContext());
+    expect([state, announced, logged].map(isSettled)).toEqual([false, false, false]);
+    expect(isSettled(transition(logged, { type: "announced" }, sampleContext()))).toBe(true);
+    expect(
+      isSettled(transition(announced, { type: "log-published", seq: 0 }, sampleContext())),
+    ).toBe(true);
+  });
+});
+
+describe("the reason of a refusal", () => {
+  test("a page of error text and broken text are cut to what a reply can carry", () => {
+    const page = `${"x".repeat(239)}\ud83d\ude00${"y".repeat(200_000)}`;
+    const after = transition(
+      stateNamed("provisioning, second try"),
+      createFailed("capacity", 1, page),
+      sampleContext(),
+    );
+    const detail = "detail" in after ? after.detail : "";
+    expect(detail.length).toBe(240);
+    expect(detail.isWellFormed()).toBe(true);
+    const ending = transition(
+      stateNamed("provisioning"),
+      createFailed("unknown-outcome", 0, page),
+      sampleContext(),
+    );
+    expect(ending).toMatchObject({ ending: { detail } });
+  });
+
+  test("an invalid grant gets an empty final log", () => {
+    const state = stateNamed("refused, with an empty log");
+    expect(state.chain.outbox).toMatchObject([
+      { seq: 0, status: "invalid", usage: { basis: "none", cpuCoreMs: 0 } },
+    ]);
+  });
+});
+
+describe("money", () => {
+  const cost = (ms: number): number => ms; // at PRICE_MICROS
+
+  test("worst case while open, from now to the deadline", () => {
+    for (const name of Object.keys(PATHS).filter(
+      (path) => !/^(logged|closed|refused|failed)/.test(path),
+    )) {
+      expect([name, stateNamed(name).spend.micros]).toEqual([name, cost(10 * MINUTE_MS)]);
+    }
+  });
+
+  test("a grant that asked nothing of a backend has cost nothing", () => {
+    expect(stateNamed("refused").spend.micros).toBe(0);
+    const full = transition(
+      stateNamed("provisioning, second try"),
+      createFailed("capacity", 1),
+      sampleContext(soon),
+    );
+    expect(full.spend.micros).toBe(0);
+  });
+
+  test("what a delivered machine cost is counted from the moment it was up", () => {
+    const at = (ms: number) => sampleContext({ nowMs: NOON_MS + ms });
+    let state = transition(stateNamed("provisioning"), up(), at(20_000));
+    state = transition(state, { type: "posted" }, at(21_000));
+    state = transition(state, { type: "exited", cause: "ended", usage }, at(50_000));
+    state = transition(state, { type: "gone" }, at(51_000));
+    expect(tell(state)).toBe("logged");
+    expect(state.spend.micros).toBe(cost(31_000));
+  });
+
+  test("a machine that never answered may have been billed since the grant was taken", () => {
+    const at = (ms: number) => sampleContext({ nowMs: NOON_MS + ms });
+    let state = transition(stateNamed("provisioning"), createFailed("auth"), at(20_000));
+    state = transition(state, { type: "gone" }, at(30_000));
+    expect(tell(state)).toBe("failed:unavailable");
+    expect(state.spend.micros).toBe(cost(30_000));
+  });
+
+  test("an actual never exceeds the reservation", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 5 * MINUTE_MS })), { maxLength: 14 }),
+        (steps) => {
+          let nowMs = NOON_MS;
+          let state = walk([granted()]);
+          const reserved = state.spend.micros;
+          for (const [event, passedMs] of steps) {
+            nowMs += passedMs;
+            state = transition(state, event, sampleContext({ nowMs }));
+            // What an earlier instance spent before the journal was lost is not in this reservation.
+            if (event.type === "inspected" && event.sinceMs !== undefined) return;
+            expect(state.spend.micros).toBeLessThanOrEqual(reserved);
+            expect(state.spend.day).toBe(walk([granted()]).spend.day);
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("the log chain", () => {
+  const sample = (n: number): GrantEvent => ({ type: "sampled", usage: measured(n) });
+  const minute = (n: number) => sampleContext({ nowMs: NOON_MS + n * MINUTE_MS });
+
+  test("an interim entry comes when the interval has passed, and not before", () => {
+    let state = stateNamed("delivered");
+    state = transition(state, sample(1), minute(1));
+    expect(state.chain.outbox).toEqual([]);
+    state = transition(state, sample(2), minute(2));
+    state = transition(state, sample(3), minute(3));
+    expect(state.chain.outbox).toMatchObject([{ seq: 0, status: "interim", usage: measured(2) }]);
+  });
+
+  test("entries are linked, and the final one carries the last usage", () => {
+    let state = stateNamed("delivered");
+    for (let n = 1; n <= 3; n += 1) state = transition(state, sample(n), minute(2 * n));
+    state = transition(state, { type: "exited", cause: "ended", usage: measured(50) }, minute(7));
+    state = transition(state, { type: "gone" }, minute(7));
+    const chain = state.chain.outbox;
+    expect(chain.map((entry) => [entry.seq, entry.status])).toEqual([
+      [0, "interim"],
+      [1, "interim"],
+      [2, "interim"],
+      [3, "completed"],
+    ]);
+    for (const [i, entry] of chain.entries()) {
+      const before = chain[i - 1];
+      expect(entry.previous).toEqual(before === undefined ? id(0) : logHash({ v: 1, ...before }));
+    }
+    expect(chain.at(-1)?.usage).toEqual(measured(50));
+  });
+
+  test("a full outbox leaves interim entries out and never the final one", () => {
+    let state = stateNamed("delivered");
+    for (let n = 1; n <= LOG_OUTBOX_MAX + 5; n += 1)
+      state = transition(state, sample(n), minute(2 * n));
+    expect(state.chain.outbox.length).toBe(LOG_OUTBOX_MAX);
+    state = transition(state, { type: "exited", cause: "ended", usage }, minute(60));
+    state = transition(state, { type: "gone" }, minute(60));
+    expect(state.chain.outbox.length).toBe(LOG_OUTBOX_MAX + 1);
+    expect(state.chain.outbox.at(-1)?.status).toBe("completed");
+  });
+
+  test("the last number a chain can have is kept for the final entry", () => {
+    const fresh = stateNamed("delivered");
+    let state: GrantState = { ...fresh, chain: { ...fresh.chain, nextSeq: LOG_ENTRIES_MAX - 1 } };
+    state = transition(state, sample(1), minute(5));
+    expect(state.chain.outbox).toEqual([]);
+    state = transition(state, { type: "deadline" }, minute(6));
+    state = transition(state, { type: "gone" }, minute(6));
+    expect(state.chain.outbox).toMatchObject([{ seq: LOG_ENTRIES_MAX - 1, status: "expired" }]);
+  });
+
+  test("what is published is dropped, with everything before it", () => {
+    let state = stateNamed("delivered");
+    for (let n = 1; n <= 4; n += 1) state = transition(state, sample(n), minute(2 * n));
+    state = transition(state, { type: "log-published", seq: 1 }, minute(9));
+    expect(state.chain.outbox.map((entry) => entry.seq)).toEqual([2, 3]);
+    const again = transition(state, { type: "log-published", seq: 1 }, minute(9));
+    expect(again).toBe(state);
+  });
+
+  test("after a lost journal the chain goes on from the head the network shows", () => {
+    const state = transition(
+      stateNamed("resolved, recovering"),
+      inspected({ receiptPosted: true, chain: { nextSeq: 7, head: id(77), closed: false } }),
+      sampleContext(),
+    );
+    const logged = transition(state, { type: "gone" }, sampleContext());
+    expect(logged.chain.outbox).toMatchObject([{ seq: 7, previous: id(77), status: "failed" }]);
+  });
+});
+
+describe("recovered grants", () => {
+  test("are taken although every check would refuse them", () => {
+    const hostile = sampleContext({
+      standing: "draining",
+      nowMs: NOON_MS + 11 * MINUTE_MS,
+      nowTick: 9999,
+      committeeEpoch: 2,
+      priceOf: () => undefined,
+      caps: { ...sampleContext().caps, grantsMax: 0, spendPerDayMicros: 0, killSwitch: true },
+    });
+    expect(tell(walk([granted(sampleGrant(), true)], hostile))).toBe("received:recovering");
+    expect(tell(walk([granted(sampleGrant(), false)], hostile))).toBe("refused:draining");
+  });
+
+  test("neither deadline nor operator ends one before its machine was looked for", () => {
+    for (const name of ["received, recovering", "resolved, recovering"]) {
+      for (const event of [{ type: "deadline" }, { type: "end", detail: "" }] as const) {
+        const state = stateNamed(name);
+        expect(transition(state, event, sampleContext(late))).toBe(state);
+      }
+    }
+  });
+
+  test("an adopted machine is paid for since it was created", () => {
+    let state = stateNamed("delivered, adopted");
+    state = transition(state, { type: "deadline" }, sampleContext());
+    state = transition(state, { type: "gone" }, sampleContext());
+    expect(state.spend.micros).toBe(MINUTE_MS);
+  });
+});

@@ -15,7 +15,7 @@ import { type CoalitionRecords, coalitionRecords, logChain } from "./coalition/r
 import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { encodeRecord, signRecord } from "./network/record.ts";
 import { awaitReceipt, type Outcome, type Progress, untilFound } from "./receipt/await.ts";
-import { allCollections, boardRecords } from "./zipnet/board.ts";
+import { type Ack, allCollections, boardRecords } from "./zipnet/board.ts";
 import { composeRequest, type Order, type RequestState, seedOf } from "./zipnet/compose.ts";
 import { packRequest, unpackRequest } from "./zipnet/message.ts";
 import { directTransport, type RequestTransport } from "./zipnet/transport.ts";
@@ -105,14 +105,10 @@ export async function joinAsRequester(
       await transport.send(message, until);
     },
     awaitReceipt: (state, onProgress, until) => awaitReceipt(view, state, onProgress, until),
-    async acknowledge(state, { tag }, until) {
+    async acknowledge(state, { grant: { providerId }, tag }, until) {
       const key = signingKey(seedOf(state, "ackSeed"));
-      await replica.confirm(
-        signRecord(key, coalition.network, "ack", { v: 1, tag }),
-        members,
-        1,
-        until,
-      );
+      const ack: Ack = { v: 1, providerId, tag };
+      await replica.confirm(signRecord(key, coalition.network, "ack", ack), members, 1, until);
     },
     awaitLog: (grant, until) =>
       untilFound(view, until, () => {

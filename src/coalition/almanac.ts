@@ -49,21 +49,44 @@ export interface TickerOptions {
   readonly signal: AbortSignal;
 }
 
-/** A member's part: one period after tick s stood, sign s + 1. */
+/**
+ * A member's part: one period after it saw tick s stand, sign s + 1. The wait starts anew with every tick that stands;
+ * members that each signed on a beat of their own would take turns, and the almanac would run ahead of its period.
+ */
 export async function runTicker(options: TickerOptions): Promise<void> {
-  const { coalition, key, votes, clock, signal, log } = options;
+  const { coalition, votes, clock, signal } = options;
   const { periodMs } = coalition.file.almanac;
   const threshold = coalition.file.committee.grantThreshold;
+  let stood = currentTick(votes, threshold).seq;
+  let wake = new AbortController();
+  const unsubscribe = votes.subscribe(() => wake.abort());
+  let dueMs = clock.monotonicMs() + (stood === 0 ? 0 : jitter(periodMs, 0.02));
   while (!signal.aborted) {
-    const next = currentTick(votes, threshold).seq + 1;
-    if ((votes.get(toHex(key.publicKey))?.body.seq ?? 0) < next) {
-      const vote: TickVote = { v: 1, seq: next, timeMs: Math.max(1, Math.floor(clock.nowMs())) };
-      try {
-        options.publish(signRecord(key, coalition.network, "tick", vote));
-      } catch (error) {
-        log.warn("tick-not-published", { seq: next, error });
-      }
+    const now = currentTick(votes, threshold).seq;
+    if (now > stood) {
+      stood = now;
+      dueMs = clock.monotonicMs() + jitter(periodMs, 0.02);
     }
-    await clock.sleep(jitter(periodMs, 0.02), signal);
+    if (clock.monotonicMs() >= dueMs) {
+      signNext(options, stood + 1);
+      dueMs = clock.monotonicMs() + jitter(periodMs, 0.02); // for a vote that was not taken
+      continue;
+    }
+    wake = new AbortController();
+    await clock.sleep(dueMs - clock.monotonicMs(), AbortSignal.any([signal, wake.signal]));
+  }
+  unsubscribe();
+}
+
+function signNext(
+  { coalition, key, votes, publish, clock, log }: TickerOptions,
+  seq: number,
+): void {
+  if ((votes.get(toHex(key.publicKey))?.body.seq ?? 0) >= seq) return;
+  const vote: TickVote = { v: 1, seq, timeMs: Math.max(1, Math.floor(clock.nowMs())) };
+  try {
+    publish(signRecord(key, coalition.network, "tick", vote));
+  } catch (error) {
+    log.warn("tick-not-published", { seq, error });
   }
 }

@@ -194,8 +194,9 @@ function requestCollection(coalition: Coalition, tick: () => Tick): Collection<R
       }
       checkRequest(message);
       if (message.request.expiryTick > tick().seq + compute.requestTicks) {
+        // The same for an honest request when our almanac is behind: not the sender's fault.
         throw new BridgeError(
-          "wrong-schema",
+          "lacks-context",
           `a request may wait at most ${compute.requestTicks} ticks`,
         );
       }
@@ -257,8 +258,12 @@ function checkChained(logs: Collection<ComputeLog>, log: ComputeLog): void {
   const previous = logs.get(`${toHex(log.grantId)}:${log.seq - 1}`)?.body;
   if (previous === undefined)
     throw new BridgeError("lacks-context", "the log entry before is not known here");
-  if (!equal(logHash(previous), log.previous) || isFinal(previous)) {
-    throw new BridgeError("wrong-schema", "log.previous: does not continue the chain");
+  if (!equal(logHash(previous), log.previous)) {
+    // A provider that signs two chains shows each peer one of them: not the peer's fault.
+    throw new BridgeError("superseded", "another log entry stands before this one");
+  }
+  if (isFinal(previous)) {
+    throw new BridgeError("wrong-schema", "log.previous: the chain is closed");
   }
 }
 

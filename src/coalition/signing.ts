@@ -4,7 +4,7 @@
  * once and never stored: a restart merely wastes a session.
  */
 import type { FROST } from "@noble/curves/abstract/frost.js";
-import { ed25519_FROST } from "@noble/curves/ed25519.js";
+import { ed25519, ed25519_FROST } from "@noble/curves/ed25519.js";
 import { must } from "../base/assert.ts";
 import { type Bytes32, toHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
@@ -76,6 +76,9 @@ export function createSigner(coalition: Coalition, index: number, share: Uint8Ar
       };
     },
     sign(message, commitments) {
+      if (!commitments.every(isCommitment)) {
+        throw new BridgeError("bad-argument", "a commitment is not a pair of valid points");
+      }
       const own = commitments.find((commitment) => commitment.index === index);
       const nonce = own && held.get(toHex(own.hiding));
       if (nonce === undefined) throw new BridgeError("bad-argument", "unknown or used nonce");
@@ -120,6 +123,11 @@ export async function signTogether(
       first.delete(peer.index);
       return commitment;
     });
+    for (const [index, commitment] of commitments) {
+      if (commitment.index === index && isCommitment(commitment)) continue;
+      commitments.delete(index);
+      named.push({ index, reason: "bad-share" });
+    }
     if (commitments.size === threshold) {
       const list = [...commitments.values()];
       const shares = await collect(subset, named, (peer) => peer.sign(list));
@@ -175,6 +183,16 @@ function combine(
   return Object.keys(good).length === commitments.length
     ? frost.aggregate(pub, list, message, good)
     : undefined;
+}
+
+/** One bad point would make every honest signer of the session fail, and be named in its place. */
+function isCommitment({ hiding, binding }: Commitment): boolean {
+  return [hiding, binding].every((bytes) =>
+    holds(() => {
+      const point = ed25519.Point.fromBytes(bytes);
+      return !point.is0() && point.isTorsionFree();
+    }),
+  );
 }
 
 /** Points or scalars that do not decode make the library throw; that is a bad share, too. */

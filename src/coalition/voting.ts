@@ -1,6 +1,6 @@
 /**
  * A member as a voter: it judges a proposed grant with its own records and filters, votes at most once per attempt,
- * and signs only what it voted for. Served to fellow members only.
+ * and signs only what it voted for. Served to the member that proposes for the attempt, and nobody else.
  */
 import { equal, toHex } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
@@ -11,7 +11,7 @@ import { signingInput, unsignedRecord } from "../network/record.ts";
 import type { PeerKey, Transport } from "../network/transport.ts";
 import { attemptViews, excludedProviders, standing } from "./attempts.ts";
 import type { Ballot, Release } from "./ballot.ts";
-import { type ClearingView, ineligible } from "./clearing.ts";
+import { type ClearingView, ineligible, proposerOf } from "./clearing.ts";
 import type { Coalition } from "./config.ts";
 import { type ComputeGrant, GrantSchema, grantId } from "./grant.ts";
 import { attemptKey } from "./ids.ts";
@@ -73,18 +73,21 @@ export function createVoter(options: VoterOptions): Voter {
 }
 
 export function serveVoting(transport: Transport, coalition: Coalition, voter: Voter): void {
-  const membersOnly = (peer: PeerKey): void => {
-    if (!coalition.members.some((member) => member.peer === peer)) {
-      throw new BridgeError("not-eligible", "only committee members ask for votes");
+  /** One member proposes per attempt: nobody can use up the votes of an attempt that is not its own. */
+  const proposerOnly = (peer: PeerKey, { requestId, attempt }: ComputeGrant): void => {
+    const member = coalition.members.find((one) => one.peer === peer);
+    if (member?.index !== proposerOf(requestId, attempt, coalition.members.length)) {
+      throw new BridgeError("not-eligible", "this peer does not propose for this attempt");
     }
   };
   transport.handle(VOTE_PROTOCOL, COMMITTEE_REQUEST_BYTES_MAX, (peer, bytes) => {
-    membersOnly(peer);
-    return encodeCanonical(voter.vote(voteCodec.decode(bytes, COMMITTEE_REQUEST_BYTES_MAX).grant));
+    const { grant } = voteCodec.decode(bytes, COMMITTEE_REQUEST_BYTES_MAX);
+    proposerOnly(peer, grant);
+    return encodeCanonical(voter.vote(grant));
   });
   transport.handle(SIGN_PROTOCOL, COMMITTEE_REQUEST_BYTES_MAX, (peer, bytes) => {
-    membersOnly(peer);
     const { grant, commitments } = signCodec.decode(bytes, COMMITTEE_REQUEST_BYTES_MAX);
+    proposerOnly(peer, grant);
     return voter.sign(grant, commitments);
   });
 }

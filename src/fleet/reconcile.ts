@@ -1,7 +1,7 @@
 /**
  * Books against backends. The cloud is listed first and compared with the journal second, so a machine that was being
  * started meanwhile is never mistaken for an orphan. Adopt first, decide second, destroy last: a machine is removed
- * only when it carries our tag, is old enough, and no grant has claimed it in several complete sweeps.
+ * only when it carries our tag, is old enough, and no grant has claimed it in several sweeps.
  */
 import type { Clock } from "../base/clock.ts";
 import { ORPHAN_AGE_MS, ORPHAN_SIGHTINGS } from "../base/limits.ts";
@@ -38,8 +38,11 @@ export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions
       for (const machine of listing.machines) {
         if (machine.state === "ending" || clock.nowMs() - machine.createdMs < ORPHAN_AGE_MS)
           continue;
-        if (claim(machine) === "claimed") continue;
         const id = `${machine.backend}/${machine.name}`;
+        if (claim(machine) === "claimed") {
+          sightings.delete(id);
+          continue;
+        }
         seen.add(id);
         const times = (sightings.get(id) ?? 0) + 1;
         sightings.set(id, times);

@@ -3,7 +3,7 @@
  * effect of theirs runs. A grant's row is its whole state; the transitions table is the history an operator reads.
  */
 import { Database } from "bun:sqlite";
-import { chmodSync } from "node:fs";
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { assert } from "../base/assert.ts";
 import { decodeCanonical, encodeCanonical } from "../base/canonical.ts";
 import { BridgeError } from "../base/errors.ts";
@@ -45,7 +45,12 @@ export function openJournal(path: string, owner: string): Journal {
   const db = openDatabase(path);
   const statements = prepare(db);
   const meta = (name: string): string | undefined => statements.meta.get(name)?.value;
-  checkOwner(meta, (name, value) => void statements.setMeta.run(name, value), owner, path);
+  try {
+    checkOwner(meta, (name, value) => void statements.setMeta.run(name, value), owner, path);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 
   const write = (action: () => void): void => {
     try {
@@ -103,8 +108,10 @@ export function openJournal(path: string, owner: string): Journal {
 }
 
 function openDatabase(path: string): Database {
+  let db: Database | undefined;
   try {
-    const db = new Database(path, { create: true, strict: true });
+    ownersAlone(path);
+    db = new Database(path, { create: true, strict: true });
     // One process at a time: two writers would start one grant twice.
     db.run("PRAGMA locking_mode = EXCLUSIVE");
     db.run("PRAGMA journal_mode = WAL");
@@ -123,9 +130,9 @@ function openDatabase(path: string): Database {
     db.run(
       "CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     );
-    if (path !== ":memory:") chmodSync(path, 0o600);
     return db;
   } catch (cause) {
+    db?.close();
     const locked =
       cause instanceof Error && "code" in cause && String(cause.code).startsWith("SQLITE_BUSY");
     if (locked) {
@@ -136,6 +143,13 @@ function openDatabase(path: string): Database {
     }
     throw new BridgeError("journal-unwritable", `cannot open the journal ${path}`, { cause });
   }
+}
+
+/** Before SQLite opens it: the files beside it get their mode from it, and they hold envelope secrets, too. */
+function ownersAlone(path: string): void {
+  if (path === ":memory:") return;
+  closeSync(openSync(path, "a", 0o600));
+  chmodSync(path, 0o600);
 }
 
 function prepare(db: Database) {

@@ -61,7 +61,7 @@ const noiseCrypto = {
   chaCha20Poly1305Decrypt: asCrypto.chaCha20Poly1305Decrypt,
 };
 
-async function startLibp2p(options: NodeOptions, isBarred: (peer: PeerId) => boolean) {
+async function startLibp2p(options: NodeOptions, isUnwelcome: (peer: PeerId) => boolean) {
   return await createLibp2p({
     privateKey: await libp2pKey(options.seed),
     addresses: { listen: [...options.listen], announce: [...options.announce] },
@@ -73,7 +73,8 @@ async function startLibp2p(options: NodeOptions, isBarred: (peer: PeerId) => boo
       inboundConnectionThreshold: limits.INBOUND_CONNECTIONS_PER_SECOND_MAX,
     },
     connectionGater: {
-      denyInboundEncryptedConnection: isBarred,
+      denyInboundEncryptedConnection: isUnwelcome,
+      denyDialPeer: isUnwelcome,
       denyDialMultiaddr: () => false, // the default refuses private addresses
     },
     services: {
@@ -93,10 +94,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const { log, topic, clock = systemClock } = options;
   const barredUntilMs = new Map<PeerKey, number>();
   const requests = rateLimit(limits.PEER_REQUESTS_PER_SECOND, limits.PEER_REQUESTS_BURST, clock);
-  const isBarred = (peerId: PeerId): boolean =>
-    peerId.type === "Ed25519" && (barredUntilMs.get(peerKeyOf(peerId)) ?? 0) > clock.monotonicMs();
+  const excess = rateLimit(limits.PEER_EXCESS_PER_SECOND, limits.PEER_EXCESS_BURST, clock);
+  const isUnwelcome = (peerId: PeerId): boolean =>
+    peerId.type !== "Ed25519" || (barredUntilMs.get(peerKeyOf(peerId)) ?? 0) > clock.monotonicMs();
 
-  const libp2p = await startLibp2p(options, isBarred);
+  const libp2p = await startLibp2p(options, isUnwelcome);
   const gossip = libp2p.services.gossip;
   gossip.subscribe(topic);
   const stopDialling = keepDialled(libp2p, options.bootstrap, clock, log);
@@ -127,15 +129,23 @@ export async function startNode(options: NodeOptions): Promise<Node> {
         if (event.detail.peerId.type === "Ed25519") listener(peerKeyOf(event.detail.peerId));
       });
     },
-    bar(peer) {
-      barredUntilMs.set(peer, clock.monotonicMs() + limits.BAR_MS);
-      void libp2p.hangUp(peerIdOf(peer)).catch(() => {});
-    },
+    bar,
     async stop() {
       stopDialling();
       await libp2p.stop();
     },
   };
+
+  function bar(peer: PeerKey): void {
+    const nowMs = clock.monotonicMs();
+    for (const [key, untilMs] of barredUntilMs) if (untilMs <= nowMs) barredUntilMs.delete(key);
+    const oldest = barredUntilMs.keys().next().value;
+    if (oldest !== undefined && barredUntilMs.size >= limits.RATE_PEERS_MAX) {
+      barredUntilMs.delete(oldest);
+    }
+    barredUntilMs.set(peer, nowMs + limits.BAR_MS);
+    void libp2p.hangUp(peerIdOf(peer)).catch(() => {});
+  }
 
   async function request(
     peer: PeerKey,
@@ -167,9 +177,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       const signal = AbortSignal.timeout(limits.REQUEST_MS_MAX);
       try {
         await answer(stream, requestBytesMax, signal, (body) => {
-          if (!requests.take(peer, 1))
-            throw new BridgeError("rate-limited", "too many requests", { retry: "later" });
-          return handler(peer, body);
+          if (requests.take(peer, 1)) return handler(peer, body);
+          if (!excess.take(peer, 1)) bar(peer);
+          throw new BridgeError("rate-limited", "too many requests", { retry: "later" });
         });
       } catch (error) {
         stream.abort(error instanceof Error ? error : new Error("failed"));

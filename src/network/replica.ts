@@ -80,7 +80,10 @@ export function startReplica(options: ReplicaOptions): Replica {
   serveSync(transport, store);
   transport.onGossip((peer, bytes) => takeGossip(peer, bytes));
   transport.handle(PUT_PROTOCOL, RECORD_BYTES_MAX, (peer, bytes) => {
-    if (!bytesIn.take(peer, bytes.length)) throw new BridgeError("rate-limited", "too many bytes");
+    if (!bytesIn.take(peer, bytes.length)) {
+      strike(peer);
+      throw new BridgeError("rate-limited", "too many bytes", { retry: "later" });
+    }
     const fresh = judge(peer, bytes, (error) => {
       throw error;
     });
@@ -172,29 +175,29 @@ export function startReplica(options: ReplicaOptions): Replica {
     refusals.set(code, (refusals.get(code) ?? 0) + 1);
   }
 
-  function strike(peer: PeerKey): void {
-    if (strikes.take(peer, 1)) return;
+  /** False once the peer has used up what we tolerate, and is barred. */
+  function strike(peer: PeerKey): boolean {
+    if (strikes.take(peer, 1)) return true;
     log.warn("peer-barred", { peer: peer.slice(0, 8) });
     options.bar(peer);
+    return false;
   }
 
   function pullFrom(peer: PeerKey, signal: AbortSignal): Promise<PullResult> {
     const running = pulling.get(peer);
     if (running !== undefined) return running;
-    const started = pull(transport, store, peer, signal).finally(() => pulling.delete(peer));
+    const started = pull(transport, store, peer, signal, (error) => {
+      if (hasCode(error, ...HONEST)) return true;
+      count(error.code);
+      return strike(peer);
+    }).finally(() => pulling.delete(peer));
     pulling.set(peer, started);
     return started;
   }
 
   function pullQuietly(peer: PeerKey): void {
-    pullFrom(peer, controller.signal).then(
-      (result) => {
-        if (result.firstRefusal !== undefined && !hasCode(result.firstRefusal, ...HONEST)) {
-          count(result.firstRefusal.code);
-          strike(peer);
-        }
-      },
-      (error: unknown) => log.debug("sync-failed", { peer: peer.slice(0, 8), error }),
+    pullFrom(peer, controller.signal).catch((error: unknown) =>
+      log.debug("sync-failed", { peer: peer.slice(0, 8), error }),
     );
   }
 
@@ -212,18 +215,27 @@ export function startReplica(options: ReplicaOptions): Replica {
     need: number,
     signal: AbortSignal,
   ): Promise<void> {
+    const earlier = new Map(pulling); // began before the call, so they prove nothing
     const done = new Set<PeerKey>();
-    while (done.size < need) {
+    const attempt = async (peer: PeerKey): Promise<void> => {
+      if (peer !== transport.self) {
+        const running = pulling.get(peer);
+        if (running !== undefined && running === earlier.get(peer)) await running.catch(() => {});
+        const { complete } = await pullFrom(peer, signal);
+        if (!complete) throw new BridgeError("lacks-context", "the peer's records wait for others");
+      }
+      done.add(peer);
+    };
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    aborted.catch(() => {}); // the race below may be over by then
+    for (;;) {
       signal.throwIfAborted();
-      const waiting = peers.filter((peer) => !done.has(peer));
-      await Promise.all(
-        waiting.map(async (peer) => {
-          if (peer === transport.self) return void done.add(peer);
-          const result = await pullFrom(peer, signal).catch(() => undefined);
-          if (result?.complete) done.add(peer);
-        }),
-      );
-      if (done.size < need) await clock.sleep(SYNC_SOON_MS, signal);
+      const missing = need - done.size;
+      const pulls = peers.filter((peer) => !done.has(peer)).map(attempt);
+      if (await Promise.race([atLeast(missing, pulls), aborted])) return;
+      await clock.sleep(SYNC_SOON_MS, signal);
     }
   }
 

@@ -54,7 +54,7 @@ export function createStore(options: StoreOptions): RecordStore {
     if (collection.has(id)) return { fresh: false, kind: record.kind };
     checkSignature(record, network);
     const entry = collection.store(record, id, bytes, options.tick());
-    if (keep) archive?.put(record.kind, entry.key, bytes);
+    if (keep) archiving(record.kind, () => archive?.put(record.kind, entry.key, bytes));
     for (const listener of listeners) listener(entry, record.kind);
     return { fresh: true, kind: record.kind };
   };
@@ -66,14 +66,24 @@ export function createStore(options: StoreOptions): RecordStore {
     collection: (kind) => byKind.get(kind),
     sweep() {
       for (const collection of collections) {
+        const { kind } = collection.spec;
         for (const key of collection.sweep(options.tick()))
-          archive?.remove(collection.spec.kind, key);
+          archiving(kind, () => archive?.remove(kind, key));
       }
     },
     onStored: (listener) => void listeners.push(listener),
   };
   restore();
   return store;
+
+  /** A full disk must not keep the record from those who wait for it here: after a restart sync brings it back. */
+  function archiving(kind: string, write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      options.log.error("archive-unwritable", { kind, error });
+    }
+  }
 
   function restore(): void {
     if (archive === undefined) return;
@@ -82,7 +92,7 @@ export function createStore(options: StoreOptions): RecordStore {
         try {
           offer(bytes, false);
         } catch (error) {
-          archive.remove(collection.spec.kind, key);
+          archiving(collection.spec.kind, () => archive.remove(collection.spec.kind, key));
           options.log.debug("archived-record-dropped", { kind: collection.spec.kind, error });
         }
       }

@@ -93,12 +93,16 @@ export function serveSync(transport: Transport, store: RecordStore): void {
   });
 }
 
-/** One pull from one peer. Throws what the transport throws. */
+/**
+ * One pull from one peer. `refused` hears of every record we refuse; when it answers false, the pull ends there.
+ * Throws what the transport throws.
+ */
 export async function pull(
   transport: Transport,
   store: RecordStore,
   peer: PeerKey,
   signal: AbortSignal,
+  refused: (error: BridgeError) => boolean = () => true,
 ): Promise<PullResult> {
   const ask = (want: SyncRequest["want"], kind: string, of: Uint8Array): Promise<Uint8Array> =>
     transport.request(peer, SYNC_PROTOCOL, encodeCanonical({ want, kind, of }), {
@@ -113,6 +117,7 @@ export async function pull(
     firstRefusal: undefined as BridgeError | undefined,
     complete: true,
   };
+  let goOn = true;
   for (const collection of store.collections) {
     const theirs = roots.find((root) => root.kind === collection.spec.kind);
     if (theirs === undefined || theirs.size === 0) continue;
@@ -122,23 +127,28 @@ export async function pull(
     const differing = own.flatMap((digest, i) =>
       equal(digest, buckets.subarray(i * BUCKET_BYTES, (i + 1) * BUCKET_BYTES)) ? [] : [i],
     );
-    const ids = splitIds(await ask("ids", collection.spec.kind, Uint8Array.from(differing)));
-    if (ids.length === SYNC_IDS_MAX) total.complete = false;
-    const missing = ids.filter((id) => collection.byId(toHex(id)) === undefined);
-    await fetchMissing(missing, collection.spec.kind);
+    const step = bucketsPerAnswer(theirs.size);
+    for (let first = 0; first < differing.length && goOn; first += step) {
+      const asked = Uint8Array.from(differing.slice(first, first + step));
+      const ids = splitIds(await ask("ids", collection.spec.kind, asked));
+      if (ids.length >= SYNC_IDS_MAX) total.complete = false;
+      const missing = ids.filter((id) => collection.byId(toHex(id)) === undefined);
+      await fetchMissing(missing, collection.spec.kind);
+    }
   }
+  if (!goOn) total.complete = false;
   return total;
 
   async function fetchMissing(missing: readonly Uint8Array[], kind: string): Promise<void> {
     let rest = missing;
-    while (rest.length > 0) {
+    while (rest.length > 0 && goOn) {
       const batch = rest.slice(0, SYNC_FETCH_IDS_MAX);
       const records = recordsCodec.decode(
         await ask("records", kind, concat(...batch)),
         ANSWER_BYTES_MAX,
       );
       if (records.length === 0) return;
-      for (const bytes of records) if (bytes.length > 0) take(bytes);
+      for (const bytes of records) if (bytes.length > 0 && goOn) take(bytes);
       rest = rest.slice(records.length);
     }
   }
@@ -151,8 +161,14 @@ export async function pull(
       if (hasCode(error, "lacks-context")) total.complete = false;
       total.refused += 1;
       total.firstRefusal ??= error;
+      goOn = refused(error);
     }
   }
+}
+
+/** So few that their ids fit one answer, however unevenly they fill; a peer with more is asked several times. */
+function bucketsPerAnswer(size: number): number {
+  return Math.min(BUCKETS, Math.max(1, Math.floor((BUCKETS * SYNC_IDS_MAX) / (2 * size))));
 }
 
 const digests = new WeakMap<AnyCollection, { version: number; buckets: readonly Uint8Array[] }>();

@@ -2,7 +2,7 @@
  * Waiting for the answer to a request: follow the public records, look for the reply under the tags only we can
  * compute, open it and check that it is about our grant and signed by the provider that holds it.
  */
-import { equal, fromHex, toHex } from "../base/bytes.ts";
+import { type Bytes32, equal, fromHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { BridgeError } from "../base/errors.ts";
 import { kemKeyPair } from "../base/hpke.ts";
@@ -13,7 +13,7 @@ import type { Coalition } from "../coalition/config.ts";
 import { type ComputeGrant, grantId, type RefusalCode } from "../coalition/grant.ts";
 import { attemptKey } from "../coalition/ids.ts";
 import type { CoalitionRecords } from "../coalition/records.ts";
-import { type BoardRecords, type Reply, replySecret, replyTag } from "../zipnet/board.ts";
+import { type BoardRecords, type Reply, replyKey, replySecret, replyTag } from "../zipnet/board.ts";
 import { type RequestState, seedOf } from "../zipnet/compose.ts";
 import { openReply, type ReplyContent, type SshAccessReceipt } from "./receipt.ts";
 
@@ -31,7 +31,7 @@ export type Progress =
 export interface Outcome {
   readonly grant: ComputeGrant;
   readonly receipt: SshAccessReceipt;
-  readonly tag: Uint8Array;
+  readonly tag: Bytes32;
 }
 
 export interface RequesterView {
@@ -116,12 +116,13 @@ function sealedDetail(
 /** Only what the granted provider posted, and what is about this very grant. */
 function openTagged(
   { board, log }: RequesterView,
-  tag: Uint8Array,
+  tag: Bytes32,
   grant: ComputeGrant,
   seed: Uint8Array,
 ): ReplyContent | undefined {
-  const reply: Reply | undefined = board.replies.get(toHex(tag))?.body;
-  if (reply === undefined || !equal(reply.providerId, grant.providerId)) return undefined;
+  const { providerId } = grant;
+  const reply: Reply | undefined = board.replies.get(replyKey({ providerId, tag }))?.body;
+  if (reply === undefined) return undefined;
   try {
     const content = openReply(reply.sealed, grant, kemKeyPair(seed), reply.endorsement.bootKey);
     if (equal(content.grantId, grantId(grant))) return content;
@@ -132,20 +133,16 @@ function openTagged(
   }
 }
 
-/** Throws once no receipt can come any more. */
+/** Throws once no receipt can come any more. One attempt of grace: a grant may still be on its way to us. */
 function checkHopeful(
   { coalition, records }: RequesterView,
   state: RequestState,
   requestId: Uint8Array,
 ): void {
-  const now = records.tick().seq;
+  const { attemptTicks } = coalition.file.compute;
+  const now = records.tick().seq - attemptTicks;
   const seen = records.requests.get(state.requestId)?.arrivalTick ?? now;
-  const at = standing(
-    attemptViews(records, requestId),
-    seen,
-    now,
-    coalition.file.compute.attemptTicks,
-  );
+  const at = standing(attemptViews(records, requestId), seen, now, attemptTicks);
   if (at.state === "refused") {
     throw new BridgeError("not-eligible", `the provider refused the grant: ${at.code}`, {
       fix: "send a new request; see the detail above for what to change",

@@ -26,9 +26,10 @@ import { type ComputeGrant, REFUSAL_CODES } from "../coalition/grant.ts";
 export const SshAccessReceiptSchema = strictObject({
   v: Type.Literal(1),
   kind: Type.Literal("receipt"),
-  instanceHost: Type.String({ minLength: 1, maxLength: 253 }),
+  /** A host name or an address. It goes into files that ssh reads, so it holds nothing ssh could take otherwise. */
+  instanceHost: Type.String({ pattern: "^[0-9A-Za-z:][0-9A-Za-z.:_-]{0,252}$" }),
   instancePort: integer(1, 65_535),
-  user: Type.String({ minLength: 1, maxLength: 32 }),
+  user: Type.String({ pattern: "^[a-z_][a-z0-9_-]{0,31}$" }),
   /** ed25519 seed of the login key, only when the envelope carried no public key. */
   sshKeyPrivate: Type.Optional(Bytes32Schema),
   /** ed25519 host key, made on the machine. */

@@ -5,7 +5,7 @@ import { REFUSAL_DETAIL_CHARS_MAX, REPOST_TICKS } from "../base/limits.ts";
 import type { GrantEvent } from "../ledger/events.ts";
 import type { GrantState, Refused, Running } from "../ledger/state.ts";
 import { type ReplyContent, sealReply } from "../receipt/receipt.ts";
-import { type Reply, type ReplyKind, replySecret, replyTag } from "../zipnet/board.ts";
+import { type Reply, type ReplyKind, replyKey, replySecret, replyTag } from "../zipnet/board.ts";
 import { publishOnce, type StageContext } from "./context.ts";
 import { tenantSeed } from "./machine.ts";
 
@@ -144,14 +144,15 @@ async function post(
 ): Promise<void> {
   const { grant } = state;
   const tag = replyTag(secret, grant.attempt, kind);
+  const { providerId } = context;
   const make = (): Reply => ({
     v: 1,
-    providerId: context.providerId,
+    providerId,
     tag,
     ...(ackKey === undefined ? {} : { ackKey }),
     validToTick: grant.validToTick,
     sealed: sealReply(content, grant, context.bootKey, recipient),
     endorsement: context.endorsement(),
   });
-  await publishOnce(context, context.board.replies, toHex(tag), make, signal);
+  await publishOnce(context, context.board.replies, replyKey({ providerId, tag }), make, signal);
 }

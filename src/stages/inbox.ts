@@ -2,7 +2,7 @@
  * Brings what the network shows to the ledger: grants addressed to us, acknowledgements, deadlines. What the queue
  * drops is offered again, so a full queue delays a grant and never loses one.
  */
-import { equal, toHex } from "../base/bytes.ts";
+import { equal } from "../base/bytes.ts";
 import { INBOX_INTERVAL_MS } from "../base/limits.ts";
 import { type ComputeGrant, grantId } from "../coalition/grant.ts";
 import { isFinal } from "../coalition/log.ts";
@@ -11,7 +11,7 @@ import type { GrantEvent } from "../ledger/events.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Entry } from "../network/collection.ts";
 import { createDeadlines } from "../watch/deadline.ts";
-import { replyTag } from "../zipnet/board.ts";
+import { replyKey, replyTag } from "../zipnet/board.ts";
 import type { StageContext } from "./context.ts";
 
 /** Runs until the signal aborts. */
@@ -24,7 +24,8 @@ export async function runInbox(
   /** Grants to us that the ledger has not taken yet. */
   const waiting = new Map<string, Entry<ComputeGrant>>();
   const deadlines = createDeadlines(clock);
-  const tags = new Map<string, string>();
+  /** Where the acknowledgement of a delivered receipt will stand → the grant's key. */
+  const receipts = new Map<string, string>();
 
   const take = (entry: Entry<ComputeGrant>): void => {
     if (!equal(entry.body.providerId, context.providerId)) return;
@@ -33,7 +34,7 @@ export async function runInbox(
   const unsubscribe = [
     records.grants.subscribe(take),
     board.acks.subscribe((entry) => {
-      const key = tags.get(entry.key);
+      const key = receipts.get(entry.key);
       if (key !== undefined) ledger.offer(key, { type: "acked" });
     }),
   ];
@@ -67,16 +68,18 @@ export async function runInbox(
     return ledger.offer(entry.key, event);
   }
 
-  /** Keeps the tags of delivered receipts at hand, and catches acknowledgements that came first. */
+  /** Keeps the keys of delivered receipts at hand, and catches acknowledgements that came first. */
   function noticeAcks(): void {
     const seen = new Set<string>();
     for (const state of ledger.live()) {
       if (state.state !== "delivered" || state.acked) continue;
-      const tag = toHex(replyTag(state.resolution.secret, state.grant.attempt, "receipt"));
-      seen.add(tag);
-      tags.set(tag, state.key);
-      if (board.acks.get(tag) !== undefined) ledger.offer(state.key, { type: "acked" });
+      const { providerId } = context;
+      const tag = replyTag(state.resolution.secret, state.grant.attempt, "receipt");
+      const receipt = replyKey({ providerId, tag });
+      seen.add(receipt);
+      receipts.set(receipt, state.key);
+      if (board.acks.get(receipt) !== undefined) ledger.offer(state.key, { type: "acked" });
     }
-    for (const tag of tags.keys()) if (!seen.has(tag)) tags.delete(tag);
+    for (const key of receipts.keys()) if (!seen.has(key)) receipts.delete(key);
   }
 }

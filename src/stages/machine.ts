@@ -17,7 +17,7 @@ import type {
   Resolved,
   Terminating,
 } from "../ledger/state.ts";
-import { replyTag } from "../zipnet/board.ts";
+import { replyKey, replyTag } from "../zipnet/board.ts";
 import type { StageContext } from "./context.ts";
 import { endMachines, findRemains } from "./remains.ts";
 
@@ -98,7 +98,9 @@ export async function inspectStage(
   const { board, records } = context;
   const ours = await findRemains(context, state.grantId, signal);
   if (signal.aborted) return undefined;
-  const tag = toHex(replyTag(state.resolution.secret, state.grant.attempt, "receipt"));
+  const { providerId } = context;
+  const tag = replyTag(state.resolution.secret, state.grant.attempt, "receipt");
+  const receipt = replyKey({ providerId, tag });
   const chain = logChain(records.logs, state.grantId);
   const last = chain.at(-1);
   const first = ours[0];
@@ -119,8 +121,8 @@ export async function inspectStage(
       tee: first.machine?.tee ?? "none",
       pricePerHourMicros: state.grant.pricePerHourMicros,
     },
-    receiptPosted: board.replies.get(tag) !== undefined,
-    acked: board.acks.get(tag) !== undefined,
+    receiptPosted: board.replies.get(receipt) !== undefined,
+    acked: board.acks.get(receipt) !== undefined,
     chain: {
       nextSeq: chain.length,
       head: last === undefined ? CHAIN_START : logHash(last),

@@ -36,7 +36,12 @@ export const ReplySchema = strictObject({
 });
 export type Reply = Static<typeof ReplySchema>;
 
-export const AckSchema = strictObject({ v: Type.Literal(1), tag: Bytes32Schema });
+export const AckSchema = strictObject({
+  v: Type.Literal(1),
+  /** Who posted the reply. */
+  providerId: Bytes32Schema,
+  tag: Bytes32Schema,
+});
 export type Ack = Static<typeof AckSchema>;
 
 export type ReplyKind = "receipt" | "refusal";
@@ -44,6 +49,14 @@ export type ReplyKind = "receipt" | "refusal";
 /** One tag per attempt and kind; `secret` is the envelope's, or `replySecret` while the envelope is closed. */
 export function replyTag(secret: Uint8Array, attempt: number, kind: ReplyKind): Bytes32 {
   return taggedHash("compute-bridge/reply-tag/v1", secret, u32be(attempt), kind);
+}
+
+/**
+ * Where a reply and its acknowledgement stand. The provider is part of it: a tag is public once it is posted, and no
+ * rival may post over it.
+ */
+export function replyKey({ providerId, tag }: Pick<Reply, "providerId" | "tag">): string {
+  return `${toHex(providerId)}:${toHex(tag)}`;
 }
 
 /** Shared by the requester's reply key and the provider's KEM key. Either side calls it with its own private key. */
@@ -68,7 +81,7 @@ export function boardRecords(coalition: Coalition, records: CoalitionRecords): B
     body: codec(ReplySchema, "reply"),
     bytesMax: REPLY_BYTES + 768,
     recordsMax: REPLY_RECORDS_MAX,
-    key: (reply) => toHex(reply.tag),
+    key: replyKey,
     // One receipt and one refusal per grant; the tag does not tell which grant, so they are counted together.
     quota: (reply) => ({ owner: toHex(reply.providerId), max: 2 * granted(reply.providerId) }),
     keepUntilTick: (reply, at) =>
@@ -86,11 +99,11 @@ export function boardRecords(coalition: Coalition, records: CoalitionRecords): B
     body: codec(AckSchema, "ack"),
     bytesMax: 384,
     recordsMax: REPLY_RECORDS_MAX,
-    key: (ack) => toHex(ack.tag),
+    key: replyKey,
     quota: (_, signer) => ({ owner: toHex(signer), max: 1 }),
-    keepUntilTick: (ack, at) => (replies.get(toHex(ack.tag))?.body.validToTick ?? at) + keepTicks,
+    keepUntilTick: (ack, at) => (replies.get(replyKey(ack))?.body.validToTick ?? at) + keepTicks,
     admit(ack, signer) {
-      const reply = replies.get(toHex(ack.tag))?.body;
+      const reply = replies.get(replyKey(ack))?.body;
       if (reply === undefined)
         throw new BridgeError("lacks-context", "the reply it answers is not known here");
       if (reply.ackKey === undefined || !equal(reply.ackKey, signer)) {

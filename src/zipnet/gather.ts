@@ -59,7 +59,11 @@ export async function gatherShares(
       if (done.signal.aborted) return;
       if (shares.size >= threshold) {
         done.abort();
-        resolve(combine(new Map([...shares].slice(0, threshold)), message.sealed, label));
+        try {
+          resolve(combine(new Map([...shares].slice(0, threshold)), message.sealed, label));
+        } catch (error) {
+          reject(error); // the proof binds the payload, but only opening tells whether it is one
+        }
       } else if (coalition.members.length - out.size < threshold || signal.aborted) {
         done.abort();
         reject(refusal(shares.size, threshold, out));

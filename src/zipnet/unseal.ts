@@ -3,7 +3,7 @@
  * that provider's KEM key, and never before the release is on disk (DESIGN section 6.4).
  */
 import { equal, toHex, u32be } from "../base/bytes.ts";
-import { BridgeError } from "../base/errors.ts";
+import { BridgeError, hasCode } from "../base/errors.ts";
 import { lp } from "../base/hash.ts";
 import { seal } from "../base/hpke.ts";
 import { SHARE_REQUEST_BYTES_MAX } from "../base/limits.ts";
@@ -46,14 +46,27 @@ export interface UnsealOptions {
 export function serveUnseal(transport: Transport, options: UnsealOptions): void {
   transport.handle(SHARE_PROTOCOL, SHARE_REQUEST_BYTES_MAX, (peer, bytes) => {
     const request = shareRequestCodec.decode(bytes, SHARE_REQUEST_BYTES_MAX);
-    options.store.offer(request.grant);
-    options.store.offer(request.admission);
-    const admission = admissionCodec.decode(
+    take(options.store, request.grant);
+    take(options.store, request.admission);
+    const { requestId, attempt } = admissionCodec.decode(
       decodeRecord(request.admission).body,
       SHARE_REQUEST_BYTES_MAX,
     );
+    const admission = options.records.admissions.get(attemptKey(requestId, attempt))?.body;
+    if (admission === undefined) {
+      throw new BridgeError("lacks-context", "the admission is not known here", { retry: "later" });
+    }
     return release(options, peer, admission);
   });
+}
+
+/** Another record of the same rank may stand here, for instance the same one signed twice. It is judged instead. */
+function take(store: RecordStore, bytes: Uint8Array): void {
+  try {
+    store.offer(bytes);
+  } catch (error) {
+    if (!hasCode(error, "superseded")) throw error;
+  }
 }
 
 function release(options: UnsealOptions, peer: PeerKey, admission: Admission): Uint8Array {

@@ -151,7 +151,7 @@ async function goLive(
   const members = coalition.members.map((member) => member.peer);
   await context.replica.converged(members, coalition.file.committee.unsealThreshold, signal);
   standing.checkRetired();
-  endorseSelf({
+  await endorseSelf({
     ...context,
     identity,
     operatorSeed: options.operatorSeed,

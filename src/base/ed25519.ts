@@ -8,7 +8,6 @@ import {
   createPublicKey,
   sign as nodeSign,
   verify as nodeVerify,
-  randomBytes,
 } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { type Bytes32, bytes32, concat, fromHex, toHex } from "./bytes.ts";
@@ -33,8 +32,9 @@ export function signingKey(seed: Uint8Array): SigningKey {
   return { publicKey, sign: (message) => new Uint8Array(nodeSign(null, message, key)) };
 }
 
+/** From the one source that noble draws from, too. */
 export function randomSeed(): Bytes32 {
-  return new Uint8Array(randomBytes(32)) as Bytes32;
+  return crypto.getRandomValues(new Uint8Array(32)) as Bytes32;
 }
 
 /** Never throws: bytes that are no key or no signature simply do not verify. */

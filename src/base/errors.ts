@@ -48,6 +48,16 @@ export const ERROR_CODES = {
     "machine-ended",
   ],
   ledger: ["journal-unwritable", "journal-foreign", "journal-locked", "live-machines"],
+  admin: [
+    "foreign-host",
+    "foreign-origin",
+    "no-token",
+    "wrong-token",
+    "no-such-path",
+    "wrong-method",
+    "too-many-clients",
+    "not-now",
+  ],
   bug: ["invariant"],
 } as const;
 

@@ -162,12 +162,22 @@ export const INBOX_INTERVAL_MS = 500; // how late a deadline or a grant the queu
 export const CARD_COALESCE_MS = 100; // changes that come together make one card
 export const ENDORSEMENT_MS = 12 * HOUR_MS; // what a provider that endorses itself asks for
 export const ENDORSEMENT_RENEW_MS = 6 * HOUR_MS;
-export const ENDORSEMENT_RETRY_MS = MINUTE_MS; // while the journal cannot be written
 export const OFFERS_REMEMBERED_MAX = 256; // ten cards of the largest size
 export const BALLOT_KEEP_EXTRA_TICKS = 1000; // beyond the life of every record; forgetting a vote too early would be a second one
 export const DRAIN_LOOK_MS = 250; // how often a drain counts the live grants
 export const DRAIN_END_MS = 10 * MINUTE_MS; // for machines that were told to end; clouds take minutes
 export const MARKER_MS = 30 * SECOND_MS; // for a quorum of members to take the marker
+
+// Admin
+export const EVENTS_KEPT_MAX = 50; // recent events on the page; what the original dashboard kept
+export const EVENT_CLIENTS_MAX = 16; // open live streams: a few browser tabs and a status command
+export const SNAPSHOT_COALESCE_MS = 250; // changes that come together make one snapshot
+export const SNAPSHOT_LOOK_MS = 2 * SECOND_MS; // how late a change that nobody announces (a tick, a lost member) is seen
+export const HEARTBEAT_MS = 15 * SECOND_MS; // a quiet live stream says that it lives; a quarter of the next bound
+export const ADMIN_IDLE_SECONDS = 60; // a client that neither sends nor takes anything for this long is cut off
+export const ADMIN_BODY_BYTES_MAX = KIB; // the largest body, {"terminate":true}, has 18 bytes
+export const BLOCKED_SHOWN_MAX = 16; // breakers listed per backend; the rest is counted
+export const STAGE_CLOCKS_MAX = 4 * GRANTS_MAX; // grants whose stage is being timed; more are counted and not timed
 
 // Requester
 export const LOGIN_OUTPUT_BYTES_MAX = 16 * MIB; // what one command on a machine may print through us

@@ -28,17 +28,20 @@ export interface ReconcilerOptions {
 
 export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions): Reconciler {
   const sightings = new Map<string, number>();
+  /** Monotonic time at which each listed machine was first seen here. */
+  const firstSeenMs = new Map<string, number>();
   const counts = { orphansSeen: 0, orphansEnded: 0 };
   return {
     counts,
     async sweep(signal) {
       const listing = await fleet.list(signal);
+      const listed = new Set<string>();
       const seen = new Set<string>();
       const ended: ListedMachine[] = [];
       for (const machine of listing.machines) {
-        if (machine.state === "ending" || clock.nowMs() - machine.createdMs < ORPHAN_AGE_MS)
-          continue;
         const id = `${machine.backend}/${machine.name}`;
+        listed.add(id);
+        if (ageMs(id, machine) < ORPHAN_AGE_MS || machine.state === "ending") continue;
         if (claim(machine) === "claimed") {
           sightings.delete(id);
           continue;
@@ -56,11 +59,21 @@ export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions
         ended.push(machine);
       }
       // Only a complete listing may take a sighting back; in a partial one the machine is unknown, not absent.
-      if (listing.complete)
+      if (listing.complete) {
         for (const id of sightings.keys()) if (!seen.has(id)) sightings.delete(id);
+        for (const id of firstSeenMs.keys()) if (!listed.has(id)) firstSeenMs.delete(id);
+      }
       return ended;
     },
   };
+
+  /** By its own date or by what we have seen ourselves: a clock set back must not keep a machine. */
+  function ageMs(id: string, { createdMs }: ListedMachine): number {
+    const nowMs = clock.monotonicMs();
+    const sinceMs = firstSeenMs.get(id) ?? nowMs;
+    firstSeenMs.set(id, sinceMs);
+    return Math.max(clock.nowMs() - createdMs, nowMs - sinceMs);
+  }
 
   /** One that will not end is asked again in the next sweep and keeps no other waiting. */
   async function end(machine: ListedMachine, signal: AbortSignal): Promise<boolean> {

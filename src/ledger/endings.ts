@@ -89,10 +89,10 @@ function fail(state: Terminating, code: Refused["code"], detail: string, now: No
   return { ...refused, spend: { ...state.spend, micros: actualMicros(state, now) } };
 }
 
-/** A machine that never answered may still have run, and been billed, since the grant was taken. */
+/** Backends bill from the create call on: at the earliest when the grant was taken, or an adopted machine created. */
 function actualMicros(state: Terminating, { nowMs }: Now): number {
   const price = state.placements[state.try]?.pricePerHourMicros ?? state.grant.pricePerHourMicros;
-  const fromMs = state.upMs > 0 ? state.upMs : state.seenMs;
+  const fromMs = state.upMs > 0 ? Math.min(state.upMs, state.seenMs) : state.seenMs;
   return costMicros(price, fromMs, Math.min(nowMs, state.deadlineMs));
 }
 

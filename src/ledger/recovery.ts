@@ -28,7 +28,8 @@ export function afterInspection(state: Resolved, event: Inspected, nowMs: number
     event.others.length === 0;
   const late = nowMs >= state.deadlineMs;
   if (usable && !late && !event.chain.closed) {
-    const { acked } = event;
+    // A login key we made came from a secret that may be lost with the journal: the posted receipt stands as it is.
+    const acked = event.acked || state.resolution.sshKey === undefined;
     return { ...placed, state: "delivered", machine, upMs, usage: UNKNOWN_USAGE, acked };
   }
   const found = [...event.machines, ...event.others].map(({ backend, name }) => ({

@@ -1,6 +1,6 @@
 /** Lifetime counters, as what each transition adds to them; kept in the journal, so a restart loses nothing. */
 import type { GrantEvent } from "./events.ts";
-import type { GrantState } from "./state.ts";
+import type { GrantState, UsageRecord } from "./state.ts";
 
 /** Names are `thing` or `thing:label`, labels from closed lists. */
 export function totalsOf(
@@ -21,7 +21,7 @@ export function totalsOf(
     case "failed":
       add(`grants:${after.state}`);
       add(`refusals:${after.code}`);
-      add("spend:micros", after.spend.micros);
+      addSpend(add, before, after.spend.micros);
       break;
     case "running":
       add(`machines:${after.machine.backend}`);
@@ -37,11 +37,36 @@ export function totalsOf(
       add("usage:cpuCoreMs", final.usage.cpuCoreMs);
       add("usage:ramMibSeconds", final.usage.ramMibSeconds);
       add("usage:netBytes", final.usage.netBytes ?? 0);
-      add("spend:micros", after.spend.micros);
+      addSpend(add, before, after.spend.micros);
+      addUsage(add, before, final.usage);
       break;
     }
     default:
       break;
   }
   return totals;
+}
+
+type Add = (name: string, amount?: number) => void;
+
+function addSpend(add: Add, before: GrantState | undefined, micros: number): void {
+  const backend = backendOf(before);
+  add("spend:micros", micros);
+  if (backend !== undefined) add(`spendMicros:${backend}`, micros);
+}
+
+/** By backend. What nobody measured is counted as grants, because a zero would read as no usage. */
+function addUsage(add: Add, before: GrantState | undefined, usage: UsageRecord): void {
+  const backend = backendOf(before);
+  if (backend === undefined) return;
+  add(`cpuCoreMs:${backend}`, usage.cpuCoreMs);
+  add(`ramMibSeconds:${backend}`, usage.ramMibSeconds);
+  if (usage.netBytes === null) add(`netUnknown:${backend}`);
+  else add(`netBytes:${backend}`, usage.netBytes);
+  if (usage.basis === "unknown") add(`usageUnknown:${backend}`);
+}
+
+/** Where the machine ran that has just been proven gone. */
+function backendOf(before: GrantState | undefined): string | undefined {
+  return before?.state === "terminating" ? before.placements[before.try]?.backend : undefined;
 }

@@ -18,7 +18,7 @@ import type { Logger } from "../base/log.ts";
 import { keepDialled } from "./dial.ts";
 import { answer, exchange } from "./frames.ts";
 import { libp2pKey, peerIdOf, peerKeyOf } from "./identity.ts";
-import { rateLimit } from "./rate.ts";
+import { requestGate } from "./rate.ts";
 import type {
   GossipVerdict,
   PeerKey,
@@ -93,8 +93,7 @@ async function startLibp2p(options: NodeOptions, isUnwelcome: (peer: PeerId) => 
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { log, topic, clock = systemClock } = options;
   const barredUntilMs = new Map<PeerKey, number>();
-  const requests = rateLimit(limits.PEER_REQUESTS_PER_SECOND, limits.PEER_REQUESTS_BURST, clock);
-  const excess = rateLimit(limits.PEER_EXCESS_PER_SECOND, limits.PEER_EXCESS_BURST, clock);
+  const letIn = requestGate(clock, bar);
   const isUnwelcome = (peerId: PeerId): boolean =>
     peerId.type !== "Ed25519" || (barredUntilMs.get(peerKeyOf(peerId)) ?? 0) > clock.monotonicMs();
 
@@ -177,9 +176,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       const signal = AbortSignal.timeout(limits.REQUEST_MS_MAX);
       try {
         await answer(stream, requestBytesMax, signal, (body) => {
-          if (requests.take(peer, 1)) return handler(peer, body);
-          if (!excess.take(peer, 1)) bar(peer);
-          throw new BridgeError("rate-limited", "too many requests", { retry: "later" });
+          letIn(peer);
+          return handler(peer, body);
         });
       } catch (error) {
         stream.abort(error instanceof Error ? error : new Error("failed"));

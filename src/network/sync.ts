@@ -131,7 +131,9 @@ export async function pull(
     for (let first = 0; first < differing.length && goOn; first += step) {
       const asked = Uint8Array.from(differing.slice(first, first + step));
       const ids = splitIds(await ask("ids", collection.spec.kind, asked));
-      if (ids.length >= SYNC_IDS_MAX) total.complete = false;
+      if (ids.length > SYNC_IDS_MAX)
+        throw new BridgeError("malformed", "too many ids in one answer");
+      if (ids.length === SYNC_IDS_MAX) total.complete = false;
       const missing = ids.filter((id) => collection.byId(toHex(id)) === undefined);
       await fetchMissing(missing, collection.spec.kind);
     }

@@ -8,9 +8,9 @@ import type { Bytes32 } from "../base/bytes.ts";
 import { toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { randomSeed, type SigningKey, signingKey } from "../base/ed25519.ts";
-import { BridgeError } from "../base/errors.ts";
+import { BridgeError, hasCode } from "../base/errors.ts";
 import { type KemKeyPair, kemKeyPair } from "../base/hpke.ts";
-import { ENDORSEMENT_MS, ENDORSEMENT_RENEW_MS, ENDORSEMENT_RETRY_MS } from "../base/limits.ts";
+import { ENDORSEMENT_MS, ENDORSEMENT_RENEW_MS, JOURNAL_RETRY_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Coalition } from "../coalition/config.ts";
@@ -64,47 +64,47 @@ export interface SelfEndorsementOptions {
   readonly signal: AbortSignal;
 }
 
-/** Endorses now, and again well before the endorsement lapses. Returns after the first. */
-export function endorseSelf(options: SelfEndorsementOptions): void {
-  const { identity, clock, signal } = options;
-  sign(options);
+/** Returns once endorsed, and renews that well before it lapses. While the journal cannot be written it tries again. */
+export async function endorseSelf(options: SelfEndorsementOptions): Promise<void> {
+  const { clock, signal } = options;
+  await endorseWhenWritable(options);
   void (async () => {
-    let waitMs = ENDORSEMENT_RENEW_MS;
     while (!signal.aborted) {
-      await clock.sleep(waitMs, signal);
-      if (signal.aborted) return;
-      try {
-        sign(options);
-        waitMs = ENDORSEMENT_RENEW_MS;
-      } catch (error) {
-        // The journal cannot be written: the old endorsement holds for as long again.
-        options.log.error("not-endorsed-again", { error });
-        waitMs = ENDORSEMENT_RETRY_MS;
-      }
+      await clock.sleep(ENDORSEMENT_RENEW_MS, signal);
+      await endorseWhenWritable(options);
     }
   })();
+}
 
-  function sign({ operatorSeed, name, coalition, records, lastSeq }: SelfEndorsementOptions): void {
-    const nowMs = Math.floor(clock.nowMs());
-    const seq =
-      Math.max(lastSeq.get(), newestSeq(records, identity.providerId), Math.floor(nowMs / 1000)) +
-      1;
-    lastSeq.set(seq);
-    identity.set(
-      endorse(
-        signingKey(operatorSeed.reveal()),
-        coalition.network,
-        {
-          name,
-          bootKey: identity.bootKey.publicKey,
-          kemKey: identity.kem.publicKey,
-          seq,
-          notAfterMs: nowMs + ENDORSEMENT_MS,
-        },
-        nowMs,
-      ),
-    );
+async function endorseWhenWritable(options: SelfEndorsementOptions): Promise<void> {
+  const { clock, log, signal } = options;
+  for (let failures = 0; !signal.aborted; failures += 1) {
+    try {
+      sign(options);
+      return;
+    } catch (error) {
+      // A seq that is not on disk could be given out twice.
+      if (!hasCode(error, "journal-unwritable")) throw error;
+      if (failures === 0) log.error("not-endorsed", { error });
+      await clock.sleep(JOURNAL_RETRY_MS, signal);
+    }
   }
+}
+
+function sign(options: SelfEndorsementOptions): void {
+  const { identity, operatorSeed, name, coalition, records, lastSeq, clock } = options;
+  const nowMs = Math.floor(clock.nowMs());
+  const newest = Math.max(lastSeq.get(), newestSeq(records, identity.providerId));
+  const seq = Math.max(newest, Math.floor(nowMs / 1000)) + 1;
+  lastSeq.set(seq);
+  const terms = {
+    name,
+    bootKey: identity.bootKey.publicKey,
+    kemKey: identity.kem.publicKey,
+    seq,
+    notAfterMs: nowMs + ENDORSEMENT_MS,
+  };
+  identity.set(endorse(signingKey(operatorSeed.reveal()), coalition.network, terms, nowMs));
 }
 
 /** The highest seq the network shows for a provider. */

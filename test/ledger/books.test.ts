@@ -230,6 +230,10 @@ describe("lifetime totals", () => {
       "usage:ramMibSeconds": 18,
       "usage:netBytes": 0,
       "spend:micros": 0,
+      "spendMicros:backend-0": 0,
+      "cpuCoreMs:backend-0": 9,
+      "ramMibSeconds:backend-0": 18,
+      "netUnknown:backend-0": 1,
     });
   });
 

@@ -47,14 +47,14 @@ describe("money", () => {
     expect(full.spend.micros).toBe(0);
   });
 
-  test("what a delivered machine cost is counted from the moment it was up", () => {
+  test("a machine is billed while it boots, so its cost is counted from the grant on", () => {
     const at = (ms: number) => sampleContext({ nowMs: NOON_MS + ms });
     let state = transition(stateNamed("provisioning"), up(), at(20_000));
     state = transition(state, { type: "posted" }, at(21_000));
     state = transition(state, { type: "exited", cause: "ended", usage }, at(50_000));
     state = transition(state, { type: "gone" }, at(51_000));
     expect(state.state).toBe("logged");
-    expect(state.spend.micros).toBe(cost(31_000));
+    expect(state.spend.micros).toBe(cost(51_000));
   });
 
   test("a machine that never answered may have been billed since the grant was taken", () => {

@@ -9,6 +9,7 @@ import type { Archive } from "../../src/network/archive.ts";
 import { Collection, type CollectionSpec } from "../../src/network/collection.ts";
 import { encodeRecord, signRecord } from "../../src/network/record.ts";
 import { createStore, type RecordStore } from "../../src/network/store.ts";
+import { flipped } from "../support/arbitraries.ts";
 
 export const NETWORK = taggedHash("compute-bridge/test-network/v1");
 export const OTHER_NETWORK = taggedHash("compute-bridge/test-network/v1", "other");
@@ -35,7 +36,7 @@ export interface NoteLimits {
 }
 
 export function notes(limits: NoteLimits = {}): Collection<Note> {
-  const { kind = "note", perSigner = 10_000, recordsMax = 100_000, bytesMax = 4096 } = limits;
+  const { kind = "note", perSigner = 10_000, recordsMax = 100_000, bytesMax = 6000 } = limits;
   const spec: CollectionSpec<Note> = {
     kind,
     body: codec(NoteSchema, "note"),
@@ -77,6 +78,12 @@ export function noteStore(options: NoteLimits & { archive?: Archive } = {}): Not
 
 export function noteBytes(key: SigningKey, change: Partial<Note> = {}, kind = "note"): Uint8Array {
   return encodeRecord(signRecord(key, NETWORK, kind, note(change)));
+}
+
+/** A note whose signature does not hold. */
+export function forgedBytes(key: SigningKey, change: Partial<Note> = {}): Uint8Array {
+  const bytes = noteBytes(key, change);
+  return flipped(bytes, bytes.length - 40); // the signature stands last
 }
 
 /** What a replica holds, as one value that two replicas can be compared by. */

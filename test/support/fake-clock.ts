@@ -42,7 +42,9 @@ export function fakeClock(startMs = FAKE_START_MS): FakeClock {
     new Promise((resolve) => {
       if (signal?.aborted) return resolve();
       order += 1;
-      const timer: Timer = { dueMs: elapsedMs + Math.max(0, delayMs), order, fire: done };
+      // Whole microseconds: a rest that is lost in rounding must not be waited for again and again.
+      const wholeMs = Math.ceil(Math.max(0, delayMs) * 1000) / 1000;
+      const timer: Timer = { dueMs: elapsedMs + wholeMs, order, fire: done };
       function done(): void {
         timers.remove(timer);
         signal?.removeEventListener("abort", done);

@@ -82,7 +82,7 @@ export function memoryNetwork(clock: FakeClock, seed: number): MemoryNetwork {
   return network;
 
   async function startNode(options: NodeOptions): Promise<Node> {
-    const node = attach(options, clock);
+    const node = attach(options, clock, bar);
     const { key } = node;
     if (nodes.has(key)) throw new BridgeError("invariant", "this node is running already");
     nodes.set(key, node);
@@ -101,13 +101,17 @@ export function memoryNetwork(clock: FakeClock, seed: number): MemoryNetwork {
         node.onGossip = handler;
       },
       onPeer: (listener) => void node.listeners.push(listener),
-      bar(peer) {
-        node.barredUntilMs.set(peer, clock.monotonicMs() + limits.BAR_MS);
-        disconnect(node, peer);
-        void after(limits.BAR_MS + 1, node).then(() => connectAll());
-      },
+      bar: (peer) => bar(key, peer),
       stop: async () => kill(key),
     };
+  }
+
+  function bar(by: PeerKey, peer: PeerKey): void {
+    const node = nodes.get(by);
+    if (node === undefined) return;
+    node.barredUntilMs.set(peer, clock.monotonicMs() + limits.BAR_MS);
+    disconnect(node, peer);
+    void after(limits.BAR_MS + 1, node).then(() => connectAll());
   }
 
   function kill(peer: PeerKey): void {
@@ -193,9 +197,7 @@ export function memoryNetwork(clock: FakeClock, seed: number): MemoryNetwork {
     let bytes: Uint8Array;
     try {
       bytes = await writeAnswer(() => {
-        if (!target.requests.take(from.key, 1)) {
-          throw new BridgeError("rate-limited", "too many requests", { retry: "later" });
-        }
+        target.letIn(from.key);
         return served.handler(from.key, body);
       });
     } catch (error) {

@@ -3,10 +3,9 @@ import { toHex } from "../../src/base/bytes.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { signingKey } from "../../src/base/ed25519.ts";
 import { sha256 } from "../../src/base/hash.ts";
-import { PEER_REQUESTS_BURST, PEER_REQUESTS_PER_SECOND } from "../../src/base/limits.ts";
 import { peerIdFromText, peerKeyOf } from "../../src/network/identity.ts";
 import type { NodeOptions } from "../../src/network/node.ts";
-import { type RateLimit, rateLimit } from "../../src/network/rate.ts";
+import { requestGate } from "../../src/network/rate.ts";
 import type { GossipVerdict, PeerKey, RequestHandler } from "../../src/network/transport.ts";
 
 export interface Attached {
@@ -21,13 +20,18 @@ export interface Attached {
   /** Gossip it has met, by hash. */
   readonly seen: Set<string>;
   readonly listeners: ((peer: PeerKey) => void)[];
-  readonly requests: RateLimit;
+  /** Throws `rate-limited`. */
+  readonly letIn: (peer: PeerKey) => void;
   onGossip: (peer: PeerKey, bytes: Uint8Array) => GossipVerdict;
 }
 
 const SEEN_MAX = 100_000;
 
-export function attach(options: NodeOptions, clock: Clock): Attached {
+export function attach(
+  options: NodeOptions,
+  clock: Clock,
+  bar: (by: PeerKey, peer: PeerKey) => void,
+): Attached {
   const key = toHex(signingKey(options.seed).publicKey);
   return {
     key,
@@ -41,7 +45,7 @@ export function attach(options: NodeOptions, clock: Clock): Attached {
     handlers: new Map(),
     seen: new Set(),
     listeners: [],
-    requests: rateLimit(PEER_REQUESTS_PER_SECOND, PEER_REQUESTS_BURST, clock),
+    letIn: requestGate(clock, (peer) => bar(key, peer)),
     onGossip: () => "ignore",
   };
 }

@@ -93,7 +93,7 @@ test("two providers share a directory and never touch each other's machines", as
 test("two backends of one provider share a directory and keep to their own", async () => {
   const shared = stateDir();
   const a = await bringUp({ stateDir: shared, machinesMax: 1 });
-  const b = localBackend(options({ stateDir: shared, name: "other", machinesMax: 1 }));
+  const b = localBackend(options({ stateDir: shared, name: "other" }));
   expect((await b.list(NEVER)).machines).toEqual([]);
   const own = await b.provision(order(), NEVER);
   expect(own.backend).toBe("other");

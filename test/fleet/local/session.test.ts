@@ -225,6 +225,13 @@ test("sessions are bounded, and a closed one makes room", async () => {
     ),
   ).toBe("refused");
   channels[0]?.end();
+  const opens = (): Promise<boolean> =>
+    open(client, "true").then(
+      (channel) => collect(channel).then(() => true),
+      () => false,
+    );
+  await until(opens);
+  other.end();
   await until(() => !namesUnder(dirname(up.folder)).includes("cat"));
 });
 

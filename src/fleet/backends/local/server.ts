@@ -4,8 +4,15 @@
  * tenant's door, which shows the fresh host key and admits the tenant's key. No password, no forwarding of any
  * kind, no subsystem: what has no handler here is refused by the library.
  */
-import { createServer, type Server as TcpServer } from "node:net";
-import { type AuthContext, type Connection, Server, type ServerChannel, utils } from "ssh2";
+import { createServer, type Socket, type Server as TcpServer } from "node:net";
+import {
+  type AuthContext,
+  type ClientInfo,
+  type Connection,
+  Server,
+  type ServerChannel,
+  utils,
+} from "ssh2";
 import { assert, must } from "../../../base/assert.ts";
 import { type Bytes32, concat, equal } from "../../../base/bytes.ts";
 import type { Clock } from "../../../base/clock.ts";
@@ -49,27 +56,38 @@ interface Door {
   /** False: nobody comes in any more. */
   open: boolean;
   /** What becomes of a client that logged in. */
-  serve: (client: Connection) => void;
+  serve: (client: Connection, from: ClientInfo) => void;
 }
+
+/** What lifts the limit on a connection's login, by its remote port. */
+type LoginLimits = Map<number | undefined, AbortController>;
 
 /** Throws `capacity` when no port of the range is free. */
 export async function startServer(options: ServerOptions): Promise<MachineServer> {
-  const bootstrap = createDoor(options.bootstrapHostSeed, options.bootstrapLoginKey, options);
+  const limits: LoginLimits = new Map();
+  const bootstrap = createDoor(options.bootstrapHostSeed, options.bootstrapLoginKey, options.log);
   let current = bootstrap;
   bootstrap.serve = (client) =>
     serveHandover(client, options, () => {
       if (!bootstrap.open) throw new BridgeError("superseded", "the handover was done before");
       bootstrap.open = false;
       const seed = randomSeed(); // ssh2's own generator spoils one ed25519 key in 256
-      current = createDoor(seed, options.loginKey, options);
-      current.serve = (tenantClient) => serveSessions(tenantClient, options.tenant);
+      current = createDoor(seed, options.loginKey, options.log);
+      current.serve = (tenantClient, { port: remotePort }) => {
+        limits.get(remotePort)?.abort();
+        serveSessions(tenantClient, options.tenant);
+      };
       const hostKey = signingKey(seed).publicKey;
       options.onHandedOver(hostKey);
       for (const other of bootstrap.clients) if (other !== client) other.end();
       return hostKey;
     });
-  const tcp = createServer((socket) => current.server.injectSocket(socket));
+  const tcp = createServer((socket) => {
+    limitLogin(socket, limits, options.clock);
+    current.server.injectSocket(socket);
+  });
   const port = await listen(tcp, options.ports);
+  tcp.on("error", (error) => options.log.warn("listener-error", { error }));
   return {
     port,
     close() {
@@ -82,7 +100,21 @@ export async function startServer(options: ServerOptions): Promise<MachineServer
   };
 }
 
-function createDoor(hostSeed: Bytes32, loginKey: Bytes32, options: ServerOptions): Door {
+/** Closes a connection that has not logged in when its grace is over. The bootstrap door never lifts the limit. */
+function limitLogin(socket: Socket, limits: LoginLimits, clock: Clock): void {
+  const limit = new AbortController();
+  const { remotePort } = socket; // the one thing the library tells about a connection later
+  limits.set(remotePort, limit);
+  socket.once("close", () => {
+    limits.delete(remotePort);
+    limit.abort();
+  });
+  void clock.sleep(LOCAL_LOGIN_GRACE_MS, limit.signal).then(() => {
+    if (!limit.signal.aborted) socket.destroy();
+  });
+}
+
+function createDoor(hostSeed: Bytes32, loginKey: Bytes32, log: Logger): Door {
   const server = new Server({
     hostKeys: [sshPrivateFile(hostSeed)],
     banner: `${LOCAL_BACKEND_MARKER}\n`,
@@ -95,30 +127,20 @@ function createDoor(hostSeed: Bytes32, loginKey: Bytes32, options: ServerOptions
   });
   server.maxConnections = LOCAL_CONNECTIONS_MAX;
   const door: Door = { server, clients: new Set(), open: true, serve: (client) => client.end() };
-  server.on("connection", (client: Connection) => {
-    admit(client, door, loginKey, options);
-    client.once("ready", () => door.serve(client));
+  server.on("connection", (client: Connection, from: ClientInfo) => {
+    door.clients.add(client);
+    client.on("error", (error: Error) => log.debug("connection-error", { error }));
+    client.once("close", () => door.clients.delete(client));
+    client.once("ready", () => door.serve(client, from));
+    guard(client, door, loginKey);
   });
   return door;
 }
 
-function admit(client: Connection, door: Door, loginKey: Bytes32, options: ServerOptions): void {
-  const entered = new AbortController();
+function guard(client: Connection, door: Door, loginKey: Bytes32): void {
   let failures = 0;
-  door.clients.add(client);
-  client.on("error", (error: Error) => options.log.debug("connection-error", { error }));
-  client.once("close", () => {
-    door.clients.delete(client);
-    entered.abort();
-  });
-  void options.clock.sleep(LOCAL_LOGIN_GRACE_MS, entered.signal).then(() => {
-    if (!entered.signal.aborted) client.end();
-  });
   client.on("authentication", (attempt: AuthContext) => {
-    if (door.open && mayEnter(attempt, loginKey)) {
-      if (attempt.method === "publickey" && attempt.signature !== undefined) entered.abort();
-      return attempt.accept();
-    }
+    if (door.open && mayEnter(attempt, loginKey)) return attempt.accept();
     failures += 1;
     attempt.reject(["publickey"]);
     if (failures >= LOCAL_AUTH_FAILURES_MAX) client.end();
@@ -137,7 +159,6 @@ function mayEnter(attempt: AuthContext, loginKey: Bytes32): boolean {
 
 /** One handover, whoever asks first. */
 function serveHandover(client: Connection, options: ServerOptions, handOver: () => Bytes32): void {
-  void options.clock.sleep(LOCAL_LOGIN_GRACE_MS).then(() => client.end());
   client.on("session", (acceptSession) => {
     const session = acceptSession();
     session.on("exec", (accept, reject, info) => {

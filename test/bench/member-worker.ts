@@ -1,0 +1,45 @@
+/** One committee member in a process of its own, as `coalition run` starts it, and an echo to measure round trips. */
+import { mkdirSync } from "node:fs";
+import { systemClock } from "../../src/base/clock.ts";
+import { stderrLogger } from "../../src/base/log.ts";
+import { readCoalition } from "../../src/coalition/config.ts";
+import { loadMemberConfig, readConfigFile } from "../../src/config/load.ts";
+import { readSeed } from "../../src/config/secrets.ts";
+import { type RunningMember, startMember } from "../../src/member.ts";
+import { serve } from "./worker.ts";
+
+export const ECHO_PROTOCOL = "/compute-bridge/bench-echo/1";
+const ECHO_BYTES_MAX = 1024;
+
+let member: RunningMember | undefined;
+
+const calls = {
+  async start({ configFile }: { configFile: string }): Promise<void> {
+    const { config } = loadMemberConfig(readConfigFile(configFile), { env: {} });
+    mkdirSync(config.member.stateDir, { recursive: true, mode: 0o700 });
+    member = await startMember({
+      coalition: readCoalition(config.coalition.file),
+      index: config.member.index,
+      seed: readSeed(config.member.key, {}),
+      grantShare: readSeed(config.member.grantShare, {}),
+      unsealShare: readSeed(config.member.unsealShare, {}),
+      stateDir: config.member.stateDir,
+      listen: config.network.listen,
+      announce: [],
+      clock: systemClock,
+      log: stderrLogger("error"),
+    });
+    member.network.node.handle(ECHO_PROTOCOL, ECHO_BYTES_MAX, (_peer, body) => body);
+  },
+  /** Records held, all kinds together. */
+  records(): number {
+    const collections = member?.network.replica.store.collections ?? [];
+    return collections.reduce((sum, collection) => sum + collection.size, 0);
+  },
+  cpuMs(): number {
+    return process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000;
+  },
+};
+export type MemberCalls = typeof calls;
+
+if (import.meta.main) serve(calls);

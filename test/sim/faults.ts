@@ -1,0 +1,218 @@
+/**
+ * What a seed does to the world: power cuts, partitions, a bad network, clocks that jump, disks that fill up, clouds that
+ * fail, at random times and at the worst moments (a grant has just been made, a share has just been given, a machine is
+ * just being asked for).
+ */
+import { SECOND_MS } from "../../src/base/limits.ts";
+import { GRANT_STATES, type GrantStateName } from "../../src/ledger/state.ts";
+import { CALM } from "./cloud.ts";
+import type { Host, MemberHost, ProviderHost, World } from "./hosts.ts";
+import { short } from "./observer.ts";
+
+export interface Parties {
+  readonly members: readonly MemberHost[];
+  readonly providers: readonly ProviderHost[];
+}
+
+export interface Faults {
+  /** Ends every fault and starts whoever is down. */
+  heal(): Promise<void>;
+}
+
+/** Below this a restarted provider might meet a call of its predecessor that has not arrived yet. */
+const DOWN_MS_MIN = 2 * SECOND_MS;
+
+export function unleash(world: World, { members, providers }: Parties, phaseMs: number): Faults {
+  const { clock, dice, network, observer } = world;
+  const hosts: readonly Host[] = [...members, ...providers];
+  const busy = new Set<Host>();
+  let over = false;
+
+  const faults: readonly (() => Promise<void>)[] = [
+    () => killProvider(dice.pick(providers)),
+    () => killMember(dice.pick(members)),
+    () => part(dice.between(1, 60) * SECOND_MS),
+    badNetwork,
+    badCloud,
+    silentCloud,
+    moveClock,
+    fillDisk,
+  ];
+  const count = dice.between(2, 10);
+  for (let n = 0; n < count; n += 1) void later(dice.below(phaseMs), dice.pick(faults));
+  armWorstMoments();
+  return { heal };
+
+  async function later(delayMs: number, fault: () => Promise<void>): Promise<void> {
+    await clock.sleep(delayMs);
+    if (over) return;
+    observer.counts.faults += 1;
+    await fault();
+  }
+
+  async function heal(): Promise<void> {
+    over = true;
+    observer.note("healed");
+    observer.onGrant = () => {};
+    observer.onShare = () => {};
+    network.heal();
+    Object.assign(network.faults, { delayMs: [1, 20], loss: 0, duplication: 0 });
+    for (const provider of providers) {
+      provider.diskFull = false;
+      provider.onChange = () => {};
+      for (const cloud of provider.clouds) cloud.faults = { ...CALM };
+    }
+    for (const host of hosts) {
+      if (host.process !== undefined) host.process.skewMs = 0;
+      if (isDown(host) && !busy.has(host)) await start(host);
+    }
+  }
+
+  function isDown(host: Host): boolean {
+    return host.process === undefined || host.process.ended;
+  }
+
+  async function start(host: Host): Promise<void> {
+    observer.note(`${host.name} starts`);
+    await host.start();
+  }
+
+  async function powerCut(host: Host, downMs: number, meanwhile = (): void => {}): Promise<void> {
+    if (isDown(host) || busy.has(host)) return;
+    busy.add(host);
+    observer.counts.crashes += 1;
+    observer.note(`${host.name} dies`);
+    await host.crash();
+    meanwhile();
+    await clock.sleep(downMs);
+    await start(host);
+    busy.delete(host);
+  }
+
+  async function killProvider(host: ProviderHost): Promise<void> {
+    const forgets = dice.chance(0.4);
+    await powerCut(host, dice.between(DOWN_MS_MIN, 20 * SECOND_MS), () => {
+      if (!forgets) return;
+      observer.note(`${host.name} has lost its journal`);
+      host.loseJournal();
+    });
+  }
+
+  async function killMember(host: MemberHost): Promise<void> {
+    // One file at a time: what every member has forgotten, nobody can know.
+    const forgets = dice.chance(0.3) && members.every((one) => one === host || !isDown(one));
+    await powerCut(host, dice.between(500, 20 * SECOND_MS), () => {
+      if (forgets) host.loseRecords();
+    });
+  }
+
+  /** Some nodes on the other side; requesters, who are not named, stay with the rest. */
+  async function part(lastsMs: number, apart: readonly Host[] = dice.some(hosts)): Promise<void> {
+    const peers = apart.flatMap(({ peer }) => (peer === undefined ? [] : [peer]));
+    observer.counts.partitions += 1;
+    observer.note(`partition: ${apart.map(({ name }) => name).join(", ")}`);
+    network.partition(peers);
+    await clock.sleep(lastsMs);
+    if (!over) network.heal();
+  }
+
+  async function badNetwork(): Promise<void> {
+    const most = dice.between(20, 2000);
+    const bad = {
+      delayMs: [1, most] as const,
+      loss: dice.below(30) / 100,
+      duplication: dice.below(40) / 100,
+    };
+    observer.note(`network: up to ${most} ms, loss ${bad.loss}, duplication ${bad.duplication}`);
+    Object.assign(network.faults, bad);
+    await clock.sleep(dice.between(5, 40) * SECOND_MS);
+    if (!over) Object.assign(network.faults, { delayMs: [1, 20], loss: 0, duplication: 0 });
+  }
+
+  async function badCloud(): Promise<void> {
+    const host = dice.pick(providers);
+    const cloud = dice.pick(host.clouds);
+    const share = (): number => (dice.chance(0.5) ? dice.below(50) / 100 : 0);
+    cloud.faults = {
+      capacity: share(),
+      throttle: share(),
+      requestLost: share() / 2,
+      responseLost: share() / 2,
+      listPartial: share(),
+      death: share(),
+      outage: dice.chance(0.2),
+    };
+    observer.note(`${cloud.account}: ${JSON.stringify(cloud.faults)}`);
+    await clock.sleep(dice.between(5, 60) * SECOND_MS);
+    if (!over) cloud.faults = { ...CALM };
+  }
+
+  async function moveClock(): Promise<void> {
+    const host = dice.pick(hosts);
+    const farMs = host.name.startsWith("member") ? 10 * SECOND_MS : 3600 * SECOND_MS;
+    const skewMs = dice.between(-farMs, dice.chance(0.8) ? 5 * SECOND_MS : farMs);
+    observer.note(`${host.name}'s clock is off by ${skewMs} ms`);
+    if (host.process !== undefined) host.process.skewMs = skewMs;
+    await clock.sleep(dice.between(5, 60) * SECOND_MS);
+    if (host.process !== undefined) host.process.skewMs = 0;
+  }
+
+  async function fillDisk(): Promise<void> {
+    const host = dice.pick(providers);
+    observer.note(`${host.name}'s disk is full`);
+    host.diskFull = true;
+    await clock.sleep(dice.between(1, 30) * SECOND_MS);
+    host.diskFull = false;
+  }
+
+  async function silentCloud(): Promise<void> {
+    const cloud = dice.pick(dice.pick(providers).clouds);
+    observer.note(`${cloud.account} is out`);
+    cloud.faults = { ...CALM, outage: true };
+    await clock.sleep(dice.between(5, 60) * SECOND_MS);
+    if (!over) cloud.faults = { ...CALM };
+  }
+
+  function armWorstMoments(): void {
+    if (dice.chance(0.5)) {
+      const shares = dice.between(0, members.length);
+      let grants = dice.between(0, 2);
+      const strike = (): void => {
+        observer.onGrant = () => {};
+        observer.onShare = () => {};
+        void strikeNow();
+      };
+      observer.onGrant = (grant) => {
+        if (shares > 0 || grants-- > 0) return;
+        observer.note(`the worst moment: ${short(grant.requestId)} is granted`);
+        strike();
+      };
+      observer.onShare = (grant, given) => {
+        if (shares === 0 || given < shares || grants-- > 0) return;
+        observer.note(`the worst moment: ${given} shares for ${short(grant.requestId)}`);
+        strike();
+      };
+    }
+    for (const provider of providers)
+      if (dice.chance(0.5)) dieIn(provider, dice.pick(GRANT_STATES));
+  }
+
+  async function strikeNow(): Promise<void> {
+    observer.counts.faults += 1;
+    const parting = part(dice.between(5, 60) * SECOND_MS);
+    if (dice.chance(0.5)) await killMember(dice.pick(members));
+    if (dice.chance(0.3)) await killProvider(dice.pick(providers));
+    await parting;
+  }
+
+  /** The power goes the moment the state is on disk. */
+  function dieIn(provider: ProviderHost, state: GrantStateName): void {
+    provider.onChange = ({ after }) => {
+      if (after.state !== state || over) return;
+      provider.onChange = () => {};
+      observer.note(`${provider.name} is to die in ${state}`);
+      observer.counts.faults += 1;
+      void killProvider(provider);
+    };
+  }
+}

@@ -1,0 +1,17 @@
+/** Waiting for real sockets and processes: as short as they need, bounded by what a loaded machine may take. */
+const LOOK_MS = 10;
+const PATIENCE_MS = 20_000;
+
+/** Resolves once `look` returns something truthy, and hands it over. Throws with `what` when it never does. */
+export async function eventually<T>(
+  what: string,
+  look: () => T | Promise<T>,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${PATIENCE_MS} ms`);
+    await Bun.sleep(LOOK_MS);
+  }
+}

@@ -13,13 +13,13 @@ import { MINUTE_MS } from "./base/limits.ts";
 import type { Logger } from "./base/log.ts";
 import { Shutdown } from "./base/shutdown.ts";
 import { sshPrivateFile } from "./base/ssh-keys.ts";
-import { type OpenedProvider, openProvider } from "./cli/provider.ts";
 import { REGION_CLASSES } from "./coalition/classes.ts";
 import type { ComputeGrant } from "./coalition/grant.ts";
 import type { ComputeLog } from "./coalition/log.ts";
 import { loadProviderConfig, readConfigFile } from "./config/load.ts";
 import { DEMO_BANNER, MEMBERS, makeCoalition, startMembers, THRESHOLD } from "./demo-coalition.ts";
 import type { GrantState } from "./ledger/state.ts";
+import { type OperatedProvider, operateProvider } from "./operate.ts";
 import { END_COMMAND, writeAccess } from "./receipt/access.ts";
 import { type LoginResult, runOnMachine } from "./receipt/login.ts";
 import type { SshAccessReceipt } from "./receipt/receipt.ts";
@@ -55,7 +55,7 @@ export interface DemoResult {
 
 export interface Demo {
   readonly result: DemoResult;
-  readonly opened: OpenedProvider;
+  readonly opened: OperatedProvider;
   stop(): Promise<void>;
 }
 
@@ -70,7 +70,7 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
     await startMembers(ceremony, dir, log, shutdown);
     onStep("starting the provider and waiting for its first card");
     const opened = await startDemoProvider(dir, log);
-    shutdown.defer("provider", () => opened.provider.stop());
+    shutdown.defer("provider", () => opened.close());
     await opened.provider.ready;
     onStep("joining as a requester");
     const requester = await joinAsRequester(
@@ -88,7 +88,7 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
 
 async function oneGrant(
   { dir, sshCommand, onStep, onNote }: DemoOptions,
-  { provider }: OpenedProvider,
+  { provider }: OperatedProvider,
   requester: Requester,
   signal: AbortSignal,
 ): Promise<DemoResult> {
@@ -186,12 +186,12 @@ function demoOrder(sshKey: Bytes32): Order {
   };
 }
 
-async function startDemoProvider(dir: string, log: Logger): Promise<OpenedProvider> {
+async function startDemoProvider(dir: string, log: Logger): Promise<OperatedProvider> {
   const file = join(dir, "provider.toml");
   writeFileSync(join(dir, "operator.key"), `${toHex(randomSeed())}\n`, { mode: 0o600 });
   writeFileSync(file, PROVIDER_TOML);
   const { config } = loadProviderConfig(readConfigFile(file), { regionClasses: REGION_CLASSES });
-  return await openProvider(config, log);
+  return await operateProvider(config, {}, log);
 }
 
 const PROVIDER_TOML = `version = 1

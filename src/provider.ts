@@ -48,6 +48,8 @@ export interface ProviderOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly join?: Join;
+  /** Wraps the fleet, for whoever watches it. */
+  readonly watchFleet?: (fleet: Fleet) => Fleet;
 }
 
 export interface Provider {
@@ -88,7 +90,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   shutdown.defer("network", () => network.leave());
 
   // Where machines run, and the one writer that decides what happens to each grant.
-  const fleet = createFleet(options.backends, clock, log);
+  const { watchFleet = (fleet) => fleet } = options;
+  const fleet = watchFleet(createFleet(options.backends, clock, log));
   const { replica } = network;
   const context: StageContext = { ...identity, ...options, records, board, fleet, replica };
   const standing = createStanding(context, journal);

@@ -46,7 +46,7 @@ const HELLO = utf8("retry: 2000\n\n");
 export function createLive({ snapshot, onChange, clock, log }: LiveOptions): Live {
   const clients = new Set<Client>();
   const stopped = new AbortController();
-  let latest = new Uint8Array(0);
+  let latest: Uint8Array = new Uint8Array(0);
   let latestText = "";
   let count = 0;
   let sentMs = clock.monotonicMs();

@@ -14,6 +14,7 @@ export const adminOptions: { readonly [name: string]: Option } = {
 };
 
 export interface AdminClient {
+  readonly stateDir: string;
   get(path: string): Promise<unknown>;
   post(path: string, body: object): Promise<unknown>;
 }
@@ -48,6 +49,7 @@ export function adminClient(values: Values): AdminClient {
     );
   };
   return {
+    stateDir,
     get: (path) => call(path, {}),
     post: (path, body) =>
       call(path, {

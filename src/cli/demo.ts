@@ -56,7 +56,7 @@ export const demoCommand: Command = {
       else show(demo.result);
       if (values.has("keep")) {
         print(`kept       ${dir}`);
-        print(`admin      ${demo.opened.adminUrl}`);
+        print(`admin      ${demo.opened.admin.url}`);
         print("ends       with Ctrl-C");
         await stop.asked;
       }

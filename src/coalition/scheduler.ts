@@ -4,7 +4,7 @@
  */
 
 import { atLeast } from "../base/async.ts";
-import { toHex } from "../base/bytes.ts";
+import { fromHex, toHex } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import type { Clock } from "../base/clock.ts";
 import { BridgeError, codeOf } from "../base/errors.ts";
@@ -22,7 +22,7 @@ import type { ComputeGrant } from "./grant.ts";
 import { attemptKey } from "./ids.ts";
 import type { Market } from "./market.ts";
 import type { CoalitionRecords } from "./records.ts";
-import { type ComputeRequest, type RequestMessage, requestId } from "./request.ts";
+import type { ComputeRequest, RequestMessage } from "./request.ts";
 import { type Commitment, CommitmentSchema, type SigningPeer, signTogether } from "./signing.ts";
 import { SIGN_PROTOCOL, VOTE_PROTOCOL, type Voter } from "./voting.ts";
 
@@ -44,6 +44,7 @@ const commitmentCodec = codec(CommitmentSchema, "commitment");
 /** Runs until the signal aborts: wakes on every tick, request, refusal and card. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { coalition, records, market, clock, log, signal } = options;
+  /** Requests that may still need a grant. */
   const open = new Map<string, Entry<RequestMessage>>();
   /** A proposal is repeated unchanged until its attempt has passed: a vote is for one grant only. */
   const proposals = new Map<string, ComputeGrant>();
@@ -56,7 +57,11 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
       open.set(entry.key, entry);
       wake.now();
     }),
-    records.refusals.subscribe(() => wake.now()),
+    records.refusals.subscribe(({ body }) => {
+      const entry = records.requests.get(toHex(body.requestId));
+      if (entry !== undefined) open.set(entry.key, entry);
+      wake.now();
+    }),
     records.cards.subscribe(() => wake.now()),
     records.ticks.subscribe(() => wake.now()),
   ];
@@ -70,15 +75,16 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   function consider(entry: Entry<RequestMessage>): void {
     const { request } = entry.body;
     const now = records.tick().seq;
-    const id = requestId(request);
+    const id = fromHex(entry.key, "request id");
     const at = standing(
       attemptViews(records, id),
       entry.arrivalTick,
       now,
       coalition.file.compute.attemptTicks,
     );
-    if (request.expiryTick < now || at.state === "exhausted" || at.state === "refused") {
-      open.delete(entry.key);
+    const settled = ["admitted", "refused", "exhausted"].includes(at.state);
+    if (request.expiryTick < now || settled) {
+      open.delete(entry.key); // a refusal brings an admitted one back
       return;
     }
     if (at.state !== "open" || now === 0) return;

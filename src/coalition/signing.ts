@@ -76,14 +76,17 @@ export function createSigner(coalition: Coalition, index: number, share: Uint8Ar
       };
     },
     sign(message, commitments) {
-      if (!commitments.every(isCommitment)) {
-        throw new BridgeError("bad-argument", "a commitment is not a pair of valid points");
-      }
       const own = commitments.find((commitment) => commitment.index === index);
       const nonce = own && held.get(toHex(own.hiding));
       if (nonce === undefined) throw new BridgeError("bad-argument", "unknown or used nonce");
       held.delete(toHex(nonce.commitments.hiding));
-      return frost.signShare(secret, pub, nonce.nonces, commitmentList(commitments), message);
+      try {
+        return frost.signShare(secret, pub, nonce.nonces, commitmentList(commitments), message);
+      } catch (cause) {
+        throw new BridgeError("bad-argument", "the commitments are not pairs of valid points", {
+          cause,
+        });
+      }
     },
   };
 }
@@ -163,6 +166,7 @@ async function collect<T>(
   return answers;
 }
 
+/** The whole is checked first, which is cheap; share by share only to name who spoilt it (RFC 9591 section 5.3). */
 function combine(
   pub: FrostPublic,
   message: Uint8Array,
@@ -172,17 +176,22 @@ function combine(
 ): Uint8Array | undefined {
   if (shares.size < commitments.length) return undefined;
   const list = commitmentList(commitments);
-  const good: Record<string, Uint8Array> = {};
-  for (const { index } of commitments) {
-    const id = frost.Identifier.fromNumber(index);
-    const share = must(shares.get(index), "one share per commitment");
-    if (!holds(() => frost.verifyShare(pub, list, message, id, share)))
-      named.push({ index, reason: "bad-share" });
-    else good[id] = share;
+  const byId = new Map(
+    commitments.map(({ index }) => [
+      frost.Identifier.fromNumber(index),
+      { index, share: must(shares.get(index), "one share per commitment") },
+    ]),
+  );
+  try {
+    const all = [...byId].map(([id, { share }]) => [id, share] as const);
+    return frost.aggregate(pub, list, message, Object.fromEntries(all));
+  } catch {
+    for (const [id, { index, share }] of byId) {
+      if (!holds(() => frost.verifyShare(pub, list, message, id, share)))
+        named.push({ index, reason: "bad-share" });
+    }
+    return undefined;
   }
-  return Object.keys(good).length === commitments.length
-    ? frost.aggregate(pub, list, message, good)
-    : undefined;
 }
 
 /** One bad point would make every honest signer of the session fail, and be named in its place. */

@@ -1,6 +1,6 @@
 /** The provider's state directory: the journal, this host's own secret, and the admin token. All of it 0600. */
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
@@ -42,4 +42,20 @@ function secretFile(path: string): Secret {
     });
   }
   return new Secret(fromHex(text));
+}
+
+const DRAIN_FILE = "drain.result";
+
+/** How the last drain ended, for the command that asked for it and outlives the provider. */
+export function recordDrain(stateDir: string, result: "drained" | "live"): void {
+  writeFileSync(join(stateDir, DRAIN_FILE), `${result}\n`);
+}
+
+export function forgetDrain(stateDir: string): void {
+  rmSync(join(stateDir, DRAIN_FILE), { force: true });
+}
+
+export function lastDrain(stateDir: string): string | undefined {
+  const path = join(stateDir, DRAIN_FILE);
+  return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
 }

@@ -21,7 +21,8 @@ function ticksAfter(members: number, threshold: number, votes: readonly Vote[]) 
   const ceremony = testCeremony({ members, threshold });
   const book = recordBook(ceremony.coalition);
   return votes.map(({ member, seq, timeMs = 1 }) => {
-    book.offer(
+    // an older vote than the member's last is refused
+    book.code(
       signRecord(memberKey(ceremony, member), ceremony.coalition.network, "tick", {
         v: 1,
         seq,

@@ -229,9 +229,11 @@ export function memoryNetwork(clock: FakeClock, seed: number): MemoryNetwork {
     const node = nodes.get(to);
     if (node === undefined || !node.connected.has(from)) return;
     if (bytes.length > limits.RECORD_BYTES_MAX + 1024) return;
-    if (!remember(node, bytes) && !again) return;
+    const fresh = remember(node, bytes);
+    if (!fresh && !again) return;
     try {
-      if (node.onGossip(from, bytes.slice()) === "accept") spread(node, bytes, from);
+      const verdict = node.onGossip(from, bytes.slice());
+      if (verdict === "accept" && fresh) spread(node, bytes, from); // a copy goes no further
     } catch (error) {
       bugs.push(error);
     }

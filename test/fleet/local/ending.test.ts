@@ -10,6 +10,7 @@ import { localBackend } from "../../../src/fleet/backends/local/backend.ts";
 import { hasEnded, readProcess } from "../../../src/fleet/backends/local/proc.ts";
 import {
   bringUp,
+  COMMAND,
   cleanUp,
   code,
   exec,
@@ -21,6 +22,7 @@ import {
   pidOf,
   processesUnder,
   run,
+  stateDir,
   type Up,
   until,
 } from "./support.ts";
@@ -28,7 +30,7 @@ import {
 setDefaultTimeout(60_000);
 afterAll(cleanUp);
 
-test("poweroff by the tenant ends the machine and tells its usage", async () => {
+test.concurrent("poweroff by the tenant ends the machine and tells its usage", async () => {
   const up = await bringUp();
   const exit = up.backend.watchUntilExit(up.machine, () => {}, NEVER);
   await run(up, "poweroff");
@@ -42,7 +44,7 @@ test("poweroff by the tenant ends the machine and tells its usage", async () => 
   expect(await code(up.backend.provision(up.order, NEVER))).toBe("machine-ended");
 });
 
-test("a machine ends at its deadline, with everything the tenant started, though nobody watches", async () => {
+test.concurrent("a machine ends at its deadline, with everything the tenant started, though nobody watches", async () => {
   const script = "trap '' TERM HUP; sleep 1000 & setsid sleep 1000 & sleep 1000";
   const sleeps = (up: Up): number =>
     namesUnder(dirname(up.folder)).filter((name) => name === "sleep").length;
@@ -64,7 +66,7 @@ test("a machine ends at its deadline, with everything the tenant started, though
   await sleeping;
 });
 
-test("a machine process that is killed is lost, and what it left behind is found and ended", async () => {
+test.concurrent("a machine process that is killed is lost, and what it left behind is found and ended", async () => {
   const up = await bringUp();
   const client = await login(up);
   client.on("error", () => {});
@@ -96,7 +98,7 @@ test("a machine process that is killed is lost, and what it left behind is found
   expect(await code(up.backend.provision(up.order, NEVER))).toBe("machine-ended");
 });
 
-test("leftovers are found without their environment, by the machine's record and by their session", async () => {
+test.concurrent("leftovers are found without their environment, by the machine's record and by their session", async () => {
   const up = await bringUp();
   const client = await login(up);
   client.on("error", () => {});
@@ -117,7 +119,7 @@ test("leftovers are found without their environment, by the machine's record and
   expect(living.filter((process) => !hasEnded(process))).toEqual([]);
 });
 
-test("double-forked processes are measured while they run and after, and end with the machine", async () => {
+test.concurrent("double-forked processes are measured while they run and after, and end with the machine", async () => {
   const up = await bringUp();
   const client = await login(up);
   // Two orphans: one burns and ends, one stays. Neither has the shell as its parent any more.
@@ -135,7 +137,7 @@ test("double-forked processes are measured while they run and after, and end wit
   expect(usage.ramMibSeconds).toBeGreaterThan(0);
 });
 
-test("terminate is idempotent, and gone for what never was", async () => {
+test.concurrent("terminate is idempotent, and gone for what never was", async () => {
   const up = await bringUp();
   const ends = await Promise.all([
     up.backend.terminate(up.machine, NEVER),
@@ -148,7 +150,7 @@ test("terminate is idempotent, and gone for what never was", async () => {
   expect(readdirSync(up.folder)).not.toContain("home");
 });
 
-test("terminate ends a machine process that does not react", async () => {
+test.concurrent("terminate ends a machine process that does not react", async () => {
   const up = await bringUp();
   await run(up, "(setsid sleep 1000 > /dev/null 2>&1 &)");
   process.kill(pidOf(up), "SIGSTOP");
@@ -164,7 +166,7 @@ test("terminate ends a machine process that does not react", async () => {
   expect((await quick.watchUntilExit(up.machine, () => {}, NEVER)).cause).toBe("ended");
 });
 
-test("an aborted terminate says ending, and the next one finishes", async () => {
+test.concurrent("an aborted terminate says ending, and the next one finishes", async () => {
   const up = await bringUp();
   process.kill(pidOf(up), "SIGSTOP");
   expect(await up.backend.terminate(up.machine, AbortSignal.abort())).toBe("ending");
@@ -173,7 +175,7 @@ test("an aborted terminate says ending, and the next one finishes", async () => 
   expect(await up.backend.terminate(up.machine, NEVER)).toBe("gone");
 });
 
-test("an end that was asked for and never came is not called ending for ever", async () => {
+test.concurrent("an end that was asked for and never came is not called ending for ever", async () => {
   const up = await bringUp();
   process.kill(pidOf(up), "SIGSTOP");
   expect(await up.backend.terminate(up.machine, AbortSignal.abort())).toBe("ending");
@@ -185,7 +187,25 @@ test("an end that was asked for and never came is not called ending for ever", a
   expect(await backend.terminate(up.machine, NEVER)).toBe("gone");
 });
 
-test("watching can be stopped; the machine runs on", async () => {
+test.concurrent("a fault in the machine program ends the machine in order, and is in its log", async () => {
+  const folder = stateDir();
+  const program = join(folder, "faulty.ts");
+  writeFileSync(
+    program,
+    `process.on("uncaughtException", () => process.exit(1)); // as a command line does
+     process.on("SIGUSR2", () => { throw new Error("planted fault"); });
+     await import(${JSON.stringify(COMMAND[1])});`,
+  );
+  const up = await bringUp({ stateDir: folder, command: [process.execPath, program] });
+  await run(up, "(setsid sleep 1000 > /dev/null 2>&1 &)");
+  process.kill(pidOf(up), "SIGUSR2");
+  const { cause } = await up.backend.watchUntilExit(up.machine, () => {}, NEVER);
+  expect(cause).toBe("ended");
+  await until(() => processesUnder(folder).length === 0);
+  expect(readFileSync(join(up.folder, "machine.log"), "utf8")).toContain("planted fault");
+});
+
+test.concurrent("watching can be stopped; the machine runs on", async () => {
   const up = await bringUp();
   const stop = new AbortController();
   const watch = up.backend.watchUntilExit(up.machine, () => stop.abort(), stop.signal);
@@ -193,7 +213,7 @@ test("watching can be stopped; the machine runs on", async () => {
   expect((await run(up, "echo on")).text).toBe("on\n");
 });
 
-test("a pid that was given to another process is not taken for the machine", async () => {
+test.concurrent("a pid that was given to another process is not taken for the machine", async () => {
   const up = await bringUp();
   const record = join(up.folder, "process.json");
   const { pid, startTicks, bootId } = JSON.parse(readFileSync(record, "utf8"));

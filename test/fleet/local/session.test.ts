@@ -1,8 +1,8 @@
 /** Shells and commands on one machine, through real SSH connections. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Client, ClientChannel } from "ssh2";
 import { LOCAL_SESSIONS_MAX } from "../../../src/base/limits.ts";
 import { needs } from "../../support/skip.ts";
@@ -134,6 +134,10 @@ test("no secret of the machine is left on the disk or on its command line", asyn
 test("limits are in force in what the tenant runs", async () => {
   const { text } = await exec(client, "ulimit -d; ulimit -f; ulimit -c; nice");
   expect(text.trim().split("\n")).toEqual([String(1024 * 1024), String(1024 * 1024), "0", "5"]);
+  // What the system does not let us limit is named; root is exempt from the bound on processes.
+  const log = readFileSync(join(up.folder, "machine.log"), "utf8");
+  const missing = /"limits-not-applied","limits":"([^"]*)"/.exec(log)?.[1]?.split(" ");
+  expect(missing).toEqual(process.geteuid?.() === 0 ? ["processes", "cpu"] : ["cpu"]);
   const { code } = await exec(client, "ulimit -f 10 && head -c 20000 /dev/zero > big");
   expect(code).not.toBe(0);
 });

@@ -1,0 +1,176 @@
+/**
+ * Operating a provider: from a checked configuration to one that runs, shows itself to its operator on loopback, and
+ * stops the way it is asked to. provider.ts is what it does; this is how it is opened, watched and closed.
+ */
+import { rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createObserver } from "./admin/observer.ts";
+import { adminSource } from "./admin/provider-source.ts";
+import { type Admin, startAdmin } from "./admin/server.ts";
+import { toHex } from "./base/bytes.ts";
+import { systemClock } from "./base/clock.ts";
+import { signingKey } from "./base/ed25519.ts";
+import type { Logger } from "./base/log.ts";
+import type { RegionClass } from "./coalition/classes.ts";
+import { type Coalition, readCoalition } from "./coalition/config.ts";
+import { providerId } from "./coalition/ids.ts";
+import type { Marker } from "./coalition/marker.ts";
+import type { ProviderConfig } from "./config/schema.ts";
+import { readSeed } from "./config/secrets.ts";
+import { checkNoneDropped, openBackends } from "./fleet/configured.ts";
+import type { Caps } from "./ledger/inbox.ts";
+import { type Provider, startProvider } from "./provider.ts";
+import { drain } from "./stages/drain.ts";
+import { ADMIN_URL_FILE, forgetDrain, openProviderState, recordDrain } from "./stages/state-dir.ts";
+
+export interface OperatedProvider {
+  readonly provider: Provider;
+  readonly admin: Admin;
+  readonly coalition: Coalition;
+  readonly stopper: Stopper;
+  /** Closes everything; machines go on. */
+  close(): Promise<void>;
+}
+
+export async function operateProvider(
+  config: ProviderConfig<RegionClass>,
+  env: { readonly [name: string]: string | undefined },
+  log: Logger,
+): Promise<OperatedProvider> {
+  const clock = systemClock;
+  const { stateDir, name } = config.provider;
+  const coalition = readCoalition(config.coalition.file, config.coalition.pin);
+  const operatorSeed = readSeed(config.operator.key, env);
+  const operatorKey = signingKey(operatorSeed.reveal()).publicKey;
+  const id = toHex(providerId(operatorKey, name));
+  const state = openProviderState(stateDir, id);
+  forgetDrain(stateDir);
+  const backends = await openBackends(config.backends, {
+    providerId: id,
+    machinesDir: state.machinesDir,
+    machineCommand: machineCommand(),
+    clock,
+    log,
+  });
+  checkNoneDropped(state.journal.live(), backends);
+  const observer = createObserver({
+    backends: backends.map(({ backend }) => backend.name),
+    currency: coalition.file.currency,
+    clock,
+  });
+  const caps: Caps = config.limits;
+  const provider = await startProvider({
+    name,
+    coalition,
+    operatorSeed,
+    operatorKey,
+    localSecret: state.localSecret,
+    journal: observer.journal(state.journal),
+    backends: observer.configured(backends),
+    watchFleet: observer.fleet,
+    listen: config.network.listen,
+    announce: config.network.announce,
+    caps,
+    release: config.card.release,
+    cardRefreshMs: config.card.refreshMs,
+    logIntervalMs: config.log.intervalMs,
+    reconcileIntervalMs: config.reconcile.intervalMs,
+    clock,
+    log,
+  });
+  const stopper = createStopper(provider, config.drain.waitMs, log);
+  const admin = startAdmin({
+    source: adminSource({ provider, name, caps, observer, controls: stopper }),
+    meters: observer.meters,
+    port: config.admin.port,
+    token: state.adminToken,
+    clock,
+    log,
+  });
+  const urlFile = join(stateDir, ADMIN_URL_FILE);
+  writeFileSync(urlFile, `${admin.url}\n`);
+  log.info("admin", { url: admin.url });
+  void stopper.done.then(({ result }) => recordDrain(stateDir, result));
+  return {
+    provider,
+    admin,
+    coalition,
+    stopper,
+    async close() {
+      rmSync(urlFile, { force: true });
+      await admin.stop();
+      await provider.stop();
+    },
+  };
+}
+
+/** One drain at a time, whoever asks for it; asking again may add termination or retirement, never take it away. */
+export interface Stopper {
+  drain(options: { readonly terminate: boolean }): void;
+  retire(options: { readonly terminate: boolean }): void;
+  resume(): void;
+  readonly done: Promise<{
+    readonly result: "drained" | "live";
+    readonly reason: Marker["reason"];
+  }>;
+}
+
+function createStopper(provider: Provider, waitMs: number, log: Logger): Stopper {
+  let running: AbortController | undefined;
+  let terminate = false;
+  let reason: Marker["reason"] = "stop";
+  let settle: (done: Awaited<Stopper["done"]>) => void = () => {};
+  const done = new Promise<Awaited<Stopper["done"]>>((resolve) => {
+    settle = resolve;
+  });
+  const ask = (wanted: Marker["reason"], end: boolean): void => {
+    if (wanted === "retire") reason = "retire";
+    terminate ||= end;
+    if (running !== undefined) return;
+    const controller = new AbortController();
+    running = controller;
+    void run(controller.signal);
+  };
+  return {
+    done,
+    drain: (options) => ask("stop", options.terminate),
+    retire: (options) => ask("retire", options.terminate),
+    resume() {
+      running?.abort();
+      running = undefined;
+      terminate = false;
+      reason = "stop";
+      provider.standing.resume();
+    },
+  };
+
+  async function run(signal: AbortSignal): Promise<void> {
+    const options = {
+      get reason() {
+        return reason;
+      },
+      get terminate() {
+        return terminate;
+      },
+      waitMs,
+      onWaiting: (live: number) => log.debug("draining", { live }),
+    };
+    try {
+      const result = await drain({ ...provider, clock: systemClock }, options, signal);
+      if (result !== "cancelled") settle({ result, reason });
+    } catch (error) {
+      // Nothing is left running, but the coalition could not be told; the next start may serve again.
+      log.error("marker-not-published", { error });
+      settle({ result: "live", reason });
+    }
+  }
+}
+
+/** How this very program is started again as a machine of the local backend. */
+function machineCommand(): readonly string[] {
+  const script = process.argv[1] ?? "";
+  const compiled = script.startsWith("/$bunfs/");
+  return compiled
+    ? [process.execPath, "__machine"]
+    : [process.execPath, resolve(script), "__machine"];
+}

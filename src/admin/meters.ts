@@ -57,7 +57,9 @@ function processSpecs() {
     cpu: counter("cpu_seconds_total", "CPU time the process has used.", {}),
     standing: gauge("standing", "1 for the standing that holds now.", { standing: STANDINGS }),
     ready: gauge("ready", "1 while /readyz answers 200.", {}),
-    check: gauge("check_ok", "1 for every check of /readyz that does not fail.", { check: CHECKS }),
+    check: gauge("check_ok", "1 for every required check of /readyz that holds.", {
+      check: CHECKS,
+    }),
     endorsed: gauge(
       "endorsement_expiry_timestamp_seconds",
       "When the operator's endorsement lapses, Unix time.",

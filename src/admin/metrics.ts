@@ -43,10 +43,9 @@ function processMetrics(facts: Facts, { specs, adminRefused }: Meters, running: 
     one(specs.ready, ready ? 1 : 0),
     metricText(
       specs.check,
-      checks.map(({ name, state }) => ({
-        labels: { check: name },
-        value: state === "failing" ? 0 : 1,
-      })),
+      checks
+        .filter(({ state }) => state !== "not-required")
+        .map(({ name, state }) => ({ labels: { check: name }, value: state === "ok" ? 1 : 0 })),
     ),
     one(specs.endorsed, seconds(provider.endorsedUntilMs)),
     one(specs.card, seconds(card.publishedMs)),

@@ -12,6 +12,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   "not-now": 409,
   "too-large": 413,
   "too-many-clients": 503,
+  "journal-unwritable": 503,
 };
 
 const MORE_HEADERS: Partial<Record<ErrorCode, Readonly<Record<string, string>>>> = {

@@ -45,7 +45,11 @@ export function terminate(state: Provisioning | Running, ending: Ending): Termin
     ending: "detail" in ending ? { ...ending, detail: bounded(ending.detail) } : ending,
     usage: running?.usage ?? UNKNOWN_USAGE,
     upMs: running?.upMs ?? 0,
-    found: [],
+    // By the name it has: the one this try derives differs for a machine that was adopted after a lost journal.
+    found:
+      running === undefined
+        ? []
+        : [{ backend: running.machine.backend, name: running.machine.name }],
   };
 }
 
@@ -89,10 +93,14 @@ function fail(state: Terminating, code: Refused["code"], detail: string, now: No
   return { ...refused, spend: { ...state.spend, micros: actualMicros(state, now) } };
 }
 
-/** Backends bill from the create call on: at the earliest when the grant was taken, or an adopted machine created. */
+/**
+ * Backends bill from the create call on: at the earliest when the grant was taken, or an adopted machine created. With
+ * a clock that was set back nobody knows, and the reservation stands.
+ */
 function actualMicros(state: Terminating, { nowMs }: Now): number {
   const price = state.placements[state.try]?.pricePerHourMicros ?? state.grant.pricePerHourMicros;
   const fromMs = state.upMs > 0 ? Math.min(state.upMs, state.seenMs) : state.seenMs;
+  if (nowMs < fromMs) return state.spend.micros;
   return costMicros(price, fromMs, Math.min(nowMs, state.deadlineMs));
 }
 

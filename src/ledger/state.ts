@@ -125,7 +125,7 @@ export type Terminating = Placed & {
   readonly usage: UsageRecord;
   /** 0 when no machine ever answered. */
   readonly upMs: number;
-  /** After a restart without a journal: the names of what was found, which may differ from ours. */
+  /** The machines by their names; empty while none has answered: then it is the one of this try, if any. */
   readonly found: readonly { readonly backend: string; readonly name: string }[];
 };
 export type Logged = GrantCommon & { readonly state: "logged" };

@@ -7,7 +7,7 @@ import { identify } from "@libp2p/identify";
 import type { PeerId, Stream } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { asCrypto, defaultCrypto } from "@libp2p/noise/crypto";
-import { tcp } from "@libp2p/tcp";
+
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p } from "libp2p";
 import { type Clock, systemClock } from "../base/clock.ts";
@@ -19,6 +19,7 @@ import { keepDialled } from "./dial.ts";
 import { answer, exchange } from "./frames.ts";
 import { libp2pKey, peerIdOf, peerKeyOf } from "./identity.ts";
 import { requestGate } from "./rate.ts";
+import { abortableTcp } from "./tcp.ts";
 import type {
   GossipVerdict,
   PeerKey,
@@ -65,7 +66,7 @@ async function startLibp2p(options: NodeOptions, isUnwelcome: (peer: PeerId) => 
   return await createLibp2p({
     privateKey: await libp2pKey(options.seed),
     addresses: { listen: [...options.listen], announce: [...options.announce] },
-    transports: [tcp()],
+    transports: [abortableTcp()],
     connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: [yamux()],
     connectionManager: {

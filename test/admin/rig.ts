@@ -5,18 +5,18 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { adminSource } from "../../src/admin/provider-source.ts";
-import { createObserver, type Observer } from "../../src/admin/observer.ts";
 import type { AdminControls, AdminSource } from "../../src/admin/facts.ts";
+import { createObserver, type Observer } from "../../src/admin/observer.ts";
+import { adminSource } from "../../src/admin/provider-source.ts";
 import { type Admin, startAdmin } from "../../src/admin/server.ts";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
+import { BridgeError } from "../../src/base/errors.ts";
 import { createLogger } from "../../src/base/log.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { BridgeError } from "../../src/base/errors.ts";
-import { coalitionRecords } from "../../src/coalition/records.ts";
 import { endorse } from "../../src/coalition/endorsement.ts";
 import { providerId } from "../../src/coalition/ids.ts";
 import { preHash } from "../../src/coalition/manifest.ts";
+import { coalitionRecords } from "../../src/coalition/records.ts";
 import type { Backend } from "../../src/fleet/backend.ts";
 import { createFleet, type Fleet } from "../../src/fleet/fleet.ts";
 import type { Caps } from "../../src/ledger/inbox.ts";
@@ -246,7 +246,12 @@ function providerContext(
       status: "serving",
       offers: [],
       rates: { minimumChargeMicros: 0, logIntervalMs: 1000 },
-      telemetry: { cpuMillicoresProvisioned: 0, ramMibProvisioned: 0, grantsActive: 0, grantsMax: 1 },
+      telemetry: {
+        cpuMillicoresProvisioned: 0,
+        ramMibProvisioned: 0,
+        grantsActive: 0,
+        grantsMax: 1,
+      },
       replyChannel: "board",
       manifestPreHash: preHash(ownManifest),
       release: { version: "1", tree: "" },

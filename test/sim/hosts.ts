@@ -70,6 +70,8 @@ export interface ProviderHost extends Host {
   readonly clouds: readonly Cloud[];
   /** The journal throws on every write while this is set. */
   diskFull: boolean;
+  /** Its wall clock has been moved: what it took for the time is not to be compared with anybody's. */
+  clockMoved: boolean;
   loseJournal(): void;
   /** Called after each change of a grant is on disk. */
   onChange: (change: GrantChange) => void;
@@ -235,6 +237,7 @@ export function providerHost(
     name,
     clouds,
     diskFull: false,
+    clockMoved: false,
     onChange: () => {},
     get provider() {
       return provider;

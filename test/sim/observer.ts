@@ -84,7 +84,10 @@ export function createObserver(
     faults: 0,
   };
   const stamp = (what: string): string => `${((nowMs() - startMs) / 1000).toFixed(3)} ${what}`;
-  const note = (what: string): void => { trace.push(stamp(what)); if (process.env.SIMLIVE) console.error(stamp(what)); };
+  const note = (what: string): void => {
+    trace.push(stamp(what));
+    if (process.env.SIMLIVE) console.error(stamp(what));
+  };
   const breach = (what: string): void => {
     breaches.push(stamp(what));
     note(`BREACH ${what}`);

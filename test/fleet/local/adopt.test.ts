@@ -25,7 +25,7 @@ import {
 setDefaultTimeout(60_000);
 afterAll(cleanUp);
 
-test.concurrent("a machine survives the death of its provider, and the next one adopts it", async () => {
+test("a machine survives the death of its provider, and the next one adopts it", async () => {
   const folder = stateDir();
   const wanted = order();
   const file = join(folder, "order.json");
@@ -58,7 +58,7 @@ test.concurrent("a machine survives the death of its provider, and the next one 
   expect((await exit).cause).toBe("ended");
 });
 
-test.concurrent("a provider that died before the handover is followed by one that does it", async () => {
+test("a provider that died before the handover is followed by one that does it", async () => {
   const used = options();
   const started = await startUnclaimed(used);
   const backend = localBackend(used);
@@ -70,7 +70,7 @@ test.concurrent("a provider that died before the handover is followed by one tha
   expect((await run({ machine, order: started.order }, "echo in")).text).toBe("in\n");
 });
 
-test.concurrent("two providers share a directory and never touch each other's machines", async () => {
+test("two providers share a directory and never touch each other's machines", async () => {
   const shared = stateDir();
   const a = await bringUp({ stateDir: shared, machinesMax: 1 });
   const b = localBackend(options({ stateDir: shared, providerId: "provider-b", machinesMax: 1 }));
@@ -90,7 +90,7 @@ test.concurrent("two providers share a directory and never touch each other's ma
   expect((await b.list(NEVER)).machines.map((m) => m.state)).toEqual(["running"]);
 });
 
-test.concurrent("two backends of one provider share a directory and keep to their own", async () => {
+test("two backends of one provider share a directory and keep to their own", async () => {
   const shared = stateDir();
   const a = await bringUp({ stateDir: shared, machinesMax: 1 });
   const b = localBackend(options({ stateDir: shared, name: "other" }));
@@ -104,7 +104,7 @@ test.concurrent("two backends of one provider share a directory and keep to thei
   expect(await code(b.provision(a.order, NEVER))).toBe("bug");
 });
 
-test.concurrent("a crash between two steps of a start leaves something the next start continues", async () => {
+test("a crash between two steps of a start leaves something the next start continues", async () => {
   const used = options();
   const backend = localBackend(used);
   const wanted = order();
@@ -121,7 +121,7 @@ test.concurrent("a crash between two steps of a start leaves something the next 
   expect((await run({ machine, order: wanted }, "echo in")).text).toBe("in\n");
 });
 
-test.concurrent("a half-made folder of ours is swept, a foreign one and strange files are not", async () => {
+test("a half-made folder of ours is swept, a foreign one and strange files are not", async () => {
   const used = options();
   const first = await bringUp(used);
   const half = readdirSync(used.stateDir); // only to know that it is there
@@ -140,7 +140,7 @@ test.concurrent("a half-made folder of ours is swept, a foreign one and strange 
   expect(existsSync(empty)).toBe(true);
 });
 
-test.concurrent("a machine that never came can be ended, and comes no more", async () => {
+test("a machine that never came can be ended, and comes no more", async () => {
   const used = options();
   const wanted = order();
   const broken = localBackend({ ...used, command: ["/bin/false"] });
@@ -157,7 +157,7 @@ test.concurrent("a machine that never came can be ended, and comes no more", asy
   expect(await code(localBackend(used).provision(wanted, NEVER))).toBe("machine-ended");
 });
 
-test.concurrent("a machine program that fails says why", async () => {
+test("a machine program that fails says why", async () => {
   const script = join(stateDir(), "fails.ts");
   writeFileSync(script, "throw new Error('the moon is in the wrong phase');\n");
   const backend = localBackend(options({ command: [process.execPath, script] }));
@@ -166,7 +166,7 @@ test.concurrent("a machine program that fails says why", async () => {
   expect(String(error)).toContain("the moon is in the wrong phase");
 });
 
-test.concurrent("a stopped provision leaves a machine that the next call hands over", async () => {
+test("a stopped provision leaves a machine that the next call hands over", async () => {
   const used = options();
   const backend = localBackend(used);
   const wanted = order();
@@ -177,7 +177,7 @@ test.concurrent("a stopped provision leaves a machine that the next call hands o
   expect(processesUnder(used.stateDir).length).toBe(1);
 });
 
-test.concurrent("a record that cannot be read makes the listing incomplete and hides nothing else", async () => {
+test("a record that cannot be read makes the listing incomplete and hides nothing else", async () => {
   const up = await bringUp();
   const second = await up.backend.provision(order(), NEVER);
   writeFileSync(join(up.folder, "usage.json"), "{");

@@ -30,7 +30,7 @@ import {
 setDefaultTimeout(60_000);
 afterAll(cleanUp);
 
-test.concurrent("poweroff by the tenant ends the machine and tells its usage", async () => {
+test("poweroff by the tenant ends the machine and tells its usage", async () => {
   const up = await bringUp();
   const exit = up.backend.watchUntilExit(up.machine, () => {}, NEVER);
   await run(up, "poweroff");
@@ -44,7 +44,7 @@ test.concurrent("poweroff by the tenant ends the machine and tells its usage", a
   expect(await code(up.backend.provision(up.order, NEVER))).toBe("machine-ended");
 });
 
-test.concurrent("a machine ends at its deadline, with everything the tenant started, though nobody watches", async () => {
+test("a machine ends at its deadline, with everything the tenant started, though nobody watches", async () => {
   const script = "trap '' TERM HUP; sleep 1000 & setsid sleep 1000 & sleep 1000";
   const sleeps = (up: Up): number =>
     namesUnder(dirname(up.folder)).filter((name) => name === "sleep").length;
@@ -66,7 +66,7 @@ test.concurrent("a machine ends at its deadline, with everything the tenant star
   await sleeping;
 });
 
-test.concurrent("a machine process that is killed is lost, and what it left behind is found and ended", async () => {
+test("a machine process that is killed is lost, and what it left behind is found and ended", async () => {
   const up = await bringUp();
   const client = await login(up);
   client.on("error", () => {});
@@ -98,7 +98,7 @@ test.concurrent("a machine process that is killed is lost, and what it left behi
   expect(await code(up.backend.provision(up.order, NEVER))).toBe("machine-ended");
 });
 
-test.concurrent("leftovers are found without their environment, by the machine's record and by their session", async () => {
+test("leftovers are found without their environment, by the machine's record and by their session", async () => {
   const up = await bringUp();
   const client = await login(up);
   client.on("error", () => {});
@@ -119,7 +119,7 @@ test.concurrent("leftovers are found without their environment, by the machine's
   expect(living.filter((process) => !hasEnded(process))).toEqual([]);
 });
 
-test.concurrent("double-forked processes are measured while they run and after, and end with the machine", async () => {
+test("double-forked processes are measured while they run and after, and end with the machine", async () => {
   const up = await bringUp();
   const client = await login(up);
   // Two orphans: one burns and ends, one stays. Neither has the shell as its parent any more.
@@ -137,7 +137,7 @@ test.concurrent("double-forked processes are measured while they run and after, 
   expect(usage.ramMibSeconds).toBeGreaterThan(0);
 });
 
-test.concurrent("terminate is idempotent, and gone for what never was", async () => {
+test("terminate is idempotent, and gone for what never was", async () => {
   const up = await bringUp();
   const ends = await Promise.all([
     up.backend.terminate(up.machine, NEVER),
@@ -150,7 +150,7 @@ test.concurrent("terminate is idempotent, and gone for what never was", async ()
   expect(readdirSync(up.folder)).not.toContain("home");
 });
 
-test.concurrent("terminate ends a machine process that does not react", async () => {
+test("terminate ends a machine process that does not react", async () => {
   const up = await bringUp();
   await run(up, "(setsid sleep 1000 > /dev/null 2>&1 &)");
   process.kill(pidOf(up), "SIGSTOP");
@@ -166,7 +166,7 @@ test.concurrent("terminate ends a machine process that does not react", async ()
   expect((await quick.watchUntilExit(up.machine, () => {}, NEVER)).cause).toBe("ended");
 });
 
-test.concurrent("an aborted terminate says ending, and the next one finishes", async () => {
+test("an aborted terminate says ending, and the next one finishes", async () => {
   const up = await bringUp();
   process.kill(pidOf(up), "SIGSTOP");
   expect(await up.backend.terminate(up.machine, AbortSignal.abort())).toBe("ending");
@@ -175,7 +175,7 @@ test.concurrent("an aborted terminate says ending, and the next one finishes", a
   expect(await up.backend.terminate(up.machine, NEVER)).toBe("gone");
 });
 
-test.concurrent("an end that was asked for and never came is not called ending for ever", async () => {
+test("an end that was asked for and never came is not called ending for ever", async () => {
   const up = await bringUp();
   process.kill(pidOf(up), "SIGSTOP");
   expect(await up.backend.terminate(up.machine, AbortSignal.abort())).toBe("ending");
@@ -187,7 +187,7 @@ test.concurrent("an end that was asked for and never came is not called ending f
   expect(await backend.terminate(up.machine, NEVER)).toBe("gone");
 });
 
-test.concurrent("a fault in the machine program ends the machine in order, and is in its log", async () => {
+test("a fault in the machine program ends the machine in order, and is in its log", async () => {
   const folder = stateDir();
   const program = join(folder, "faulty.ts");
   writeFileSync(
@@ -205,7 +205,7 @@ test.concurrent("a fault in the machine program ends the machine in order, and i
   expect(readFileSync(join(up.folder, "machine.log"), "utf8")).toContain("planted fault");
 });
 
-test.concurrent("watching can be stopped; the machine runs on", async () => {
+test("watching can be stopped; the machine runs on", async () => {
   const up = await bringUp();
   const stop = new AbortController();
   const watch = up.backend.watchUntilExit(up.machine, () => stop.abort(), stop.signal);
@@ -213,7 +213,7 @@ test.concurrent("watching can be stopped; the machine runs on", async () => {
   expect((await run(up, "echo on")).text).toBe("on\n");
 });
 
-test.concurrent("a pid that was given to another process is not taken for the machine", async () => {
+test("a pid that was given to another process is not taken for the machine", async () => {
   const up = await bringUp();
   const record = join(up.folder, "process.json");
   const { pid, startTicks, bootId } = JSON.parse(readFileSync(record, "utf8"));

@@ -18,7 +18,7 @@ import {
 setDefaultTimeout(60_000);
 afterAll(cleanUp);
 
-test.concurrent("the same order twice, one after the other or at once, is one machine", async () => {
+test("the same order twice, one after the other or at once, is one machine", async () => {
   const used = options();
   const backend = localBackend(used);
   const wanted = order();
@@ -46,7 +46,7 @@ test.concurrent("the same order twice, one after the other or at once, is one ma
   ]);
 });
 
-test.concurrent("the same name with anything else in the order is a bug", async () => {
+test("the same name with anything else in the order is a bug", async () => {
   const up = await bringUp();
   const other = { ...up.order, loginKey: signingKey(randomSeed()).publicKey };
   expect(await code(up.backend.provision(other, NEVER))).toBe("bug");
@@ -54,7 +54,7 @@ test.concurrent("the same name with anything else in the order is a bug", async 
   expect(await code(up.backend.provision(later, NEVER))).toBe("bug");
 });
 
-test.concurrent("what canSatisfy refuses is never started", async () => {
+test("what canSatisfy refuses is never started", async () => {
   const used = options();
   const backend = localBackend(used);
   const wrong: Partial<Order>[] = [
@@ -74,7 +74,7 @@ test.concurrent("what canSatisfy refuses is never started", async () => {
   expect(existsSync(join(dirname(used.stateDir), "escape"))).toBe(false);
 });
 
-test.concurrent("machines over the maximum are refused as capacity, and an ended one makes room", async () => {
+test("machines over the maximum are refused as capacity, and an ended one makes room", async () => {
   const used = options({ machinesMax: 2 });
   const backend = localBackend(used);
   const machines = await Promise.all([
@@ -90,7 +90,7 @@ test.concurrent("machines over the maximum are refused as capacity, and an ended
   await backend.provision(order(), NEVER);
 });
 
-test.concurrent("a range without a free port is refused as capacity", async () => {
+test("a range without a free port is refused as capacity", async () => {
   const { machine } = await bringUp();
   const range = { first: machine.port, last: machine.port };
   const used = options({ portRange: range });
@@ -99,7 +99,7 @@ test.concurrent("a range without a free port is refused as capacity", async () =
   expect((await localBackend(used).list(NEVER)).machines).toEqual([]);
 });
 
-test.concurrent("a machine takes its port from the range", async () => {
+test("a machine takes its port from the range", async () => {
   const { machine } = await bringUp();
   const range = { first: machine.port, last: Math.min(65_535, machine.port + 50) };
   const second = await bringUp({ portRange: range });
@@ -107,7 +107,7 @@ test.concurrent("a machine takes its port from the range", async () => {
   expect(second.machine.port).toBeLessThanOrEqual(range.last);
 });
 
-test.concurrent("an order whose deadline has passed is never started", async () => {
+test("an order whose deadline has passed is never started", async () => {
   const used = options();
   const late = order({ deadlineMs: Date.now() - 1 });
   expect(await code(localBackend(used).provision(late, NEVER))).toBe("machine-ended");

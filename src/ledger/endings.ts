@@ -11,6 +11,7 @@ import {
   type GrantCommon,
   type GrantState,
   type Provisioning,
+  type Received,
   type Refused,
   type Running,
   type Terminating,
@@ -73,35 +74,39 @@ export function afterGone(state: Terminating, now: Now): GrantState {
     case "refuse":
       return fail(state, ending.code, ending.detail, now);
     case "log": {
-      const spend = { ...state.spend, micros: actualMicros(state, now) };
-      const logged = { ...common(state), state: "logged" as const, spend };
-      return append(logged, ending.status, state.usage, now);
+      const logged = { ...common(state), state: "logged" as const };
+      return append(booked(logged, state, now), ending.status, state.usage, now);
     }
     case "close":
-      return {
-        ...common(state),
-        state: "closed",
-        spend: { ...state.spend, micros: actualMicros(state, now) },
-      };
+      return booked({ ...common(state), state: "closed" as const }, state, now);
     default:
       return unreachable(ending);
   }
 }
 
 function fail(state: Terminating, code: Refused["code"], detail: string, now: Now): Refused {
-  const refused = refuse(state, code, detail, state.resolution, "failed");
-  return { ...refused, spend: { ...state.spend, micros: actualMicros(state, now) } };
+  return booked(refuse(state, code, detail, state.resolution, "failed"), state, now);
 }
 
 /**
- * Backends bill from the create call on: at the earliest when the grant was taken, or an adopted machine created. With
- * a clock that was set back nobody knows, and the reservation stands.
+ * `ended` with the actual instead of the reserved cost. Backends bill from the create call on: at the earliest when the
+ * grant was taken, or an adopted machine created. With a clock that was set back nobody knows, and the reservation
+ * stands.
  */
-function actualMicros(state: Terminating, { nowMs }: Now): number {
-  const price = state.placements[state.try]?.pricePerHourMicros ?? state.grant.pricePerHourMicros;
-  const fromMs = state.upMs > 0 ? Math.min(state.upMs, state.seenMs) : state.seenMs;
-  if (nowMs < fromMs) return state.spend.micros;
-  return costMicros(price, fromMs, Math.min(nowMs, state.deadlineMs));
+export function booked<S extends GrantCommon>(
+  ended: S,
+  state: Terminating | Received,
+  { nowMs }: Now,
+): S {
+  const { seenMs, deadlineMs, spend, grant } = state;
+  const had = state.state === "terminating" ? state : undefined;
+  const price = had?.placements[had.try]?.pricePerHourMicros ?? grant.pricePerHourMicros;
+  const fromMs = had !== undefined && had.upMs > 0 ? Math.min(had.upMs, seenMs) : seenMs;
+  if (nowMs < fromMs) return { ...ended, spend };
+  return {
+    ...ended,
+    spend: { ...spend, micros: costMicros(price, fromMs, Math.min(nowMs, deadlineMs)) },
+  };
 }
 
 /** For a grant that has cost nothing. */

@@ -6,13 +6,14 @@ import type { ComputeGrant, RefusalCode } from "../coalition/grant.ts";
 import type { MachineRecord, Placement, Resolution, UsageRecord } from "./state.ts";
 
 export type GrantEvent =
-  /** A grant addressed to us arrived. `recovered`: an earlier instance had admitted it. */
+  /** A grant addressed to us arrived. `recovered`: an earlier instance had admitted it, at `admittedTick`. */
   | {
       readonly type: "granted";
       readonly grantId: Bytes32;
       readonly grant: ComputeGrant;
       readonly record: Uint8Array;
       readonly recovered: boolean;
+      readonly admittedTick?: number;
     }
   /** The envelope is open and agrees with the grant. */
   | { readonly type: "opened"; readonly resolution: Resolution }

@@ -10,11 +10,20 @@ import { unreachable } from "../base/assert.ts";
 import { attemptKey } from "../coalition/ids.ts";
 import { costMicros, dayOf } from "./books.ts";
 import { append, dropPublished, startChain } from "./chain.ts";
-import { afterGone, common, endRunning, endTerminating, refuse, terminate } from "./endings.ts";
+import {
+  afterGone,
+  booked,
+  common,
+  endRunning,
+  endTerminating,
+  refuse,
+  terminate,
+} from "./endings.ts";
 import type { GrantEvent } from "./events.ts";
 import { type AdmissionContext, admit, grantDeadline } from "./inbox.ts";
 import { afterInspection } from "./recovery.ts";
 import {
+  type GrantCommon,
   type GrantState,
   NO_USAGE,
   type Provisioning,
@@ -46,18 +55,7 @@ export function begin(event: Event<"granted">, context: TransitionContext): Gran
     seenMs: nowMs,
     chain: startChain(nowMs),
   } as const;
-  if (recovered) {
-    // It was admitted before: the caps were checked then, and refusing now could strand a machine.
-    const deadlineMs = grantDeadline(grant, context);
-    const micros = costMicros(grant.pricePerHourMicros, nowMs, deadlineMs);
-    return {
-      ...common,
-      state: "received",
-      recovering: true,
-      deadlineMs,
-      spend: { day: dayOf(nowMs), micros },
-    };
-  }
+  if (recovered) return takeBack(common, event.admittedTick, context);
   const result = admit(grant, context);
   const spend = { day: dayOf(nowMs), micros: result.admitted ? result.reservedMicros : 0 };
   if (result.admitted) {
@@ -79,6 +77,24 @@ export function begin(event: Event<"granted">, context: TransitionContext): Gran
     detail,
     announced: false,
   };
+}
+
+/**
+ * It was admitted before: the caps were checked then, and refusing now could strand a machine. How long ago that was,
+ * and so what it may have cost, only the ticks tell.
+ */
+function takeBack(
+  common: Omit<GrantCommon, "deadlineMs" | "spend">,
+  admittedTick: number | undefined,
+  context: TransitionContext,
+): Received {
+  const { nowMs, nowTick, tickPeriodMs } = context;
+  const agoMs = Math.max(0, nowTick - (admittedTick ?? nowTick)) * tickPeriodMs;
+  const seenMs = nowMs - agoMs;
+  const deadlineMs = grantDeadline(common.grant, context);
+  const micros = costMicros(common.grant.pricePerHourMicros, seenMs, deadlineMs);
+  const spend = { day: dayOf(nowMs), micros };
+  return { ...common, seenMs, deadlineMs, spend, state: "received", recovering: true };
 }
 
 export function transition(
@@ -125,7 +141,9 @@ function fromReceived(state: Received, event: GrantEvent, context: TransitionCon
     case "opened":
       return { ...state, state: "resolved", resolution: event.resolution };
     case "rejected": {
-      const refused = refuse(state, event.code, event.detail, event.resolution);
+      const nothing = refuse(state, event.code, event.detail, event.resolution);
+      // An earlier instance may have had a machine, which is gone by now.
+      const refused = state.recovering ? booked(nothing, state, context) : nothing;
       return event.invalid ? append(refused, "invalid", NO_USAGE, context) : refused;
     }
     // While recovering a machine may exist: only the stages, which look for it, may give the grant up.

@@ -1,10 +1,10 @@
-/** One request and one answer per stream, length-prefixed. An answer is 0 ‖ body, or 1 ‖ {code, message}. */
+/** Requests and answers take turns on a stream, length-prefixed. An answer is 0 ‖ body, or 1 ‖ {code, message}. */
 import type { Stream } from "@libp2p/interface";
 import { lpStream } from "@libp2p/utils";
 import { concat } from "../base/bytes.ts";
 import { decodeCanonical, encodeCanonical } from "../base/canonical.ts";
 import { BridgeError, ERROR_CODES, type ErrorCode } from "../base/errors.ts";
-import { ANSWER_BYTES_MAX, ERROR_TEXT_CHARS_MAX } from "../base/limits.ts";
+import { ERROR_TEXT_CHARS_MAX, IDLE_STREAM_MS, REQUEST_MS_MAX } from "../base/limits.ts";
 
 const OK = new Uint8Array([0]);
 const FAILED = new Uint8Array([1]);
@@ -17,28 +17,47 @@ const REMOTE_CODES = new Set<string>([
   "rate-limited",
 ]);
 
-export async function exchange(
-  stream: Stream,
-  body: Uint8Array,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const frames = lpStream(stream, { maxDataLength: ANSWER_BYTES_MAX });
-  await frames.write(body, { signal });
-  const answer = (await frames.read({ signal })).subarray();
-  await stream.close({ signal });
-  return readAnswer(answer);
-}
-
-export async function answer(
+/**
+ * Answers one request after another until the peer closes the stream. Throws when one cannot be read or answered, or
+ * does not come for IDLE_STREAM_MS.
+ */
+export async function answerAll(
   stream: Stream,
   requestBytesMax: number,
-  signal: AbortSignal,
   respond: (body: Uint8Array) => Promise<Uint8Array> | Uint8Array,
 ): Promise<void> {
   const frames = lpStream(stream, { maxDataLength: requestBytesMax });
-  const body = (await frames.read({ signal })).subarray();
-  await frames.write(await writeAnswer(() => respond(body)), { signal });
-  await stream.close({ signal });
+  for (;;) {
+    const body = await within(IDLE_STREAM_MS, (signal) => nextRequest(frames, signal));
+    if (body === undefined) break;
+    const bytes = await writeAnswer(() => respond(body));
+    await within(REQUEST_MS_MAX, (signal) => frames.write(bytes, { signal }));
+  }
+  await within(REQUEST_MS_MAX, (signal) => stream.close({ signal }));
+}
+
+/** undefined when the peer has closed the stream. */
+async function nextRequest(
+  frames: ReturnType<typeof lpStream>,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  try {
+    return (await frames.read({ signal })).subarray();
+  } catch (error) {
+    if (error instanceof Error && error.name === "UnexpectedEOFError") return undefined;
+    throw error;
+  }
+}
+
+/** AbortSignal.timeout() would leave a minute's timers behind at every request. */
+async function within<T>(ms: number, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), ms);
+  try {
+    return await act(controller.signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The answer's bytes, whatever carries them. What is thrown and is no BridgeError passes through: no answer. */

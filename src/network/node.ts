@@ -16,9 +16,10 @@ import { sha256 } from "../base/hash.ts";
 import * as limits from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { keepDialled } from "./dial.ts";
-import { answer, exchange } from "./frames.ts";
+import { answerAll, readAnswer } from "./frames.ts";
 import { libp2pKey, peerIdOf, peerKeyOf } from "./identity.ts";
 import { requestGate } from "./rate.ts";
+import { keptStreams } from "./streams.ts";
 import { abortableTcp } from "./tcp.ts";
 import type {
   GossipVerdict,
@@ -86,6 +87,7 @@ async function startLibp2p(options: NodeOptions, isUnwelcome: (peer: PeerId) => 
         allowPublishToZeroTopicPeers: true,
         maxInboundDataLength: limits.RECORD_BYTES_MAX + 1024,
         fallbackToFloodsub: false,
+        idontwantMinDataSize: 65536,
       }),
     },
   });
@@ -101,6 +103,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const libp2p = await startLibp2p(options, isUnwelcome);
   const gossip = libp2p.services.gossip;
   gossip.subscribe(topic);
+  const streams = keptStreams(
+    (peer, protocol, signal) => libp2p.dialProtocol(peerIdOf(peer), protocol, { signal }),
+    () => clock.monotonicMs(),
+  );
   const stopDialling = keepDialled(libp2p, options.bootstrap, clock, log);
 
   return {
@@ -155,12 +161,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   ): Promise<Uint8Array> {
     const timeout = AbortSignal.timeout(timeoutMs);
     const either = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
-    let stream: Stream | undefined;
     try {
-      stream = await libp2p.dialProtocol(peerIdOf(peer), protocol, { signal: either });
-      return await exchange(stream, body, either);
+      return readAnswer(await streams.exchange(peer, protocol, body, either));
     } catch (cause) {
-      stream?.abort(new Error("request failed"));
       if (cause instanceof BridgeError) throw cause;
       if (timeout.aborted)
         throw new BridgeError("timeout", `no answer within ${timeoutMs} ms`, {
@@ -174,9 +177,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   function handle(protocol: string, requestBytesMax: number, handler: RequestHandler): void {
     const serve = async (stream: Stream, peerId: PeerId): Promise<void> => {
       const peer = peerKeyOf(peerId);
-      const signal = AbortSignal.timeout(limits.REQUEST_MS_MAX);
       try {
-        await answer(stream, requestBytesMax, signal, (body) => {
+        await answerAll(stream, requestBytesMax, (body) => {
           letIn(peer);
           return handler(peer, body);
         });

@@ -57,13 +57,14 @@ export async function runInbox(
     const id = grantId(grant);
     const last = logChain(records.logs, id).at(-1);
     if (last !== undefined && isFinal(last)) return true;
-    const recovered = records.admissions.get(entry.key) !== undefined;
+    const admission = records.admissions.get(entry.key)?.body;
     const event: GrantEvent = {
       type: "granted",
       grantId: id,
       grant,
       record: entry.bytes,
-      recovered,
+      recovered: admission !== undefined,
+      ...(admission === undefined ? {} : { admittedTick: admission.tick }),
     };
     return ledger.offer(entry.key, event);
   }

@@ -22,14 +22,15 @@ import { createFleet, type Fleet } from "../../src/fleet/fleet.ts";
 import type { Caps } from "../../src/ledger/inbox.ts";
 import { type Journal, openJournal } from "../../src/ledger/journal.ts";
 import { type Ledger, startLedger } from "../../src/ledger/ledger.ts";
+import type { UsageRecord } from "../../src/ledger/state.ts";
 import type { EffectHandler } from "../../src/ledger/workers.ts";
 import { encodeRecord, signRecord } from "../../src/network/record.ts";
 import { createStore } from "../../src/network/store.ts";
 import { ownManifest } from "../../src/stages/card.ts";
 import type { StageContext } from "../../src/stages/context.ts";
 import { createStanding, type StandingKeeper } from "../../src/stages/standing.ts";
-import { lastsUntilAborted, type Script } from "../ledger/rig.ts";
-import { sampleCaps, sampleContext } from "../ledger/samples.ts";
+import { grantOf, keyOf, lastsUntilAborted, type Script } from "../ledger/rig.ts";
+import { granted, sampleCaps, sampleContext } from "../ledger/samples.ts";
 import { keyNamed, memberKey, testCeremony } from "../support/coalition.ts";
 
 export const TOKEN = new Uint8Array(32).map((_, i) => i);
@@ -46,13 +47,14 @@ export interface RigOptions {
 
 export interface AdminRig {
   readonly admin: Admin;
+  readonly providerId: Uint8Array;
   readonly source: AdminSource;
   readonly observer: Observer;
   readonly ledger: Ledger;
   readonly fleet: Fleet;
   readonly standing: StandingKeeper;
-  /** What the admin logged: event names. */
-  readonly logged: string[];
+  /** Event names of everything logged so far. */
+  logged(): string[];
   /** Whole log lines. */
   readonly lines: string[];
   /** The members that count as connected. */
@@ -138,15 +140,14 @@ export function startAdminRig(options: RigOptions = {}): AdminRig {
     fetch(new URL(path, admin.url), init);
   return Object.assign(state, {
     admin,
+    providerId: context.providerId,
     source,
     observer,
     ledger,
     fleet,
     standing,
     lines,
-    get logged() {
-      return lines.map((line) => (JSON.parse(line) as { event: string }).event);
-    },
+    logged: () => lines.map((line) => (JSON.parse(line) as { event: string }).event),
     ordered,
     peerRefusals,
     publishCard,
@@ -160,8 +161,22 @@ export function startAdminRig(options: RigOptions = {}): AdminRig {
     async close() {
       await admin.stop();
       await ledger.stop();
+      kept.close();
     },
   });
+}
+
+/** Offers the n-th grant, with half an hour to live, and returns its key. */
+export function offerGrant(rig: Pick<AdminRig, "ledger">, n: number): string {
+  const { grant } = grantOf(n);
+  const event = granted({ ...grant, notAfterMs: Date.now() + 1_800_000 });
+  if (!rig.ledger.offer(keyOf(n), event)) throw new Error("the ledger took no grant");
+  return keyOf(n);
+}
+
+/** Its machine has ended by itself. */
+export function endGrant(rig: Pick<AdminRig, "ledger">, key: string, usage: UsageRecord): void {
+  rig.ledger.offer(key, { type: "exited", cause: "ended", usage });
 }
 
 export function tempJournalPath(): string {

@@ -16,7 +16,7 @@ import { inWorld, type World } from "./world.ts";
 const PER_SECOND = 3;
 const WARM_UP = 50;
 const COUNT = 60;
-const BASELINE_SAMPLES = 2;
+const BASELINE_SAMPLES = 40;
 const WITHIN_MS = 120_000;
 
 const load: Omit<LoadRun, "count"> = {

@@ -104,7 +104,7 @@ function checkChains({ observer, members }: Setting): void {
 
 /** Nothing is active, and no machine was billed for more than the books say it cost. */
 function checkBooks({ observer, providers }: Setting): void {
-  for (const { name, provider, clouds, clockMoved } of providers) {
+  for (const { name, provider, clouds, booksUnsure } of providers) {
     if (provider === undefined) continue;
     const books = provider.ledger.books();
     if (books.active + books.pending + books.cpuMillicores + books.ramMib > 0)
@@ -113,8 +113,7 @@ function checkBooks({ observer, providers }: Setting): void {
       for (const machine of cloud.machines) {
         const grant = observer.grants.get(machine.order.tags.grantId);
         const state = grant && provider.ledger.get(attemptKey(grant.requestId, grant.attempt));
-        // Its books were lost with the journal; or what time it was then, nobody knows.
-        if (state === undefined || clockMoved) continue;
+        if (state === undefined || booksUnsure) continue;
         const untilMs = Math.min(machine.goneMs ?? Number.POSITIVE_INFINITY, state.deadlineMs);
         const billed = Math.floor(((untilMs - machine.createdMs) * SIM_PRICE_MICROS) / 3_600_000);
         if (billed - state.spend.micros > CLOCK_SLACK_MS)

@@ -149,7 +149,7 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
 
   async function moveClock(): Promise<void> {
     const host: MemberHost | ProviderHost = dice.pick([...members, ...providers]);
-    if ("clouds" in host) host.clockMoved = true;
+    if ("clouds" in host) host.booksUnsure = true;
     const farMs = "clouds" in host ? 3600 * SECOND_MS : 10 * SECOND_MS;
     const skewMs = dice.between(-farMs, dice.chance(0.8) ? 5 * SECOND_MS : farMs);
     observer.note(`${host.name}'s clock is off by ${skewMs} ms`);

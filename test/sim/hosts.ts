@@ -70,8 +70,8 @@ export interface ProviderHost extends Host {
   readonly clouds: readonly Cloud[];
   /** The journal throws on every write while this is set. */
   diskFull: boolean;
-  /** Its wall clock has been moved: what it took for the time is not to be compared with anybody's. */
-  clockMoved: boolean;
+  /** Its wall clock was moved or its journal lost: it can only estimate what its machines have cost. */
+  booksUnsure: boolean;
   loseJournal(): void;
   /** Called after each change of a grant is on disk. */
   onChange: (change: GrantChange) => void;
@@ -237,7 +237,7 @@ export function providerHost(
     name,
     clouds,
     diskFull: false,
-    clockMoved: false,
+    booksUnsure: false,
     onChange: () => {},
     get provider() {
       return provider;
@@ -293,6 +293,7 @@ export function providerHost(
       provider = undefined;
     },
     loseJournal() {
+      host.booksUnsure = true;
       for (const suffix of ["", "-wal", "-shm"])
         if (existsSync(path + suffix)) rmSync(path + suffix);
       localSecret = new Secret(seedNamed(`${name} local ${world.dice.below(1e9)}`)); // kept beside it

@@ -1,13 +1,18 @@
 /** How machines end, what they leave, and that nothing of them stays. */
 
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { systemClock } from "../../../src/base/clock.ts";
 import { LOCAL_ENDING_MS_MAX } from "../../../src/base/limits.ts";
 import type { Usage } from "../../../src/fleet/backend.ts";
 import { localBackend } from "../../../src/fleet/backends/local/backend.ts";
-import { hasEnded, readProcess } from "../../../src/fleet/backends/local/proc.ts";
+import {
+  allProcesses,
+  hasEnded,
+  type Process,
+  readProcess,
+} from "../../../src/fleet/backends/local/proc.ts";
 import {
   bringUp,
   COMMAND,
@@ -117,6 +122,29 @@ test("leftovers are found without their environment, by the machine's record and
   expect(await up.backend.terminate(up.machine, NEVER)).toBe("gone");
   const living = pids.map(([pid]) => readProcess(pid)).filter((process) => process !== undefined);
   expect(living.filter((process) => !hasEnded(process))).toEqual([]);
+});
+
+test("leftovers are found by their environment alone, and without a record usage is unknown", async () => {
+  const up = await bringUp();
+  await run(up, "(setsid sleep 1000 > /dev/null 2>&1 &)");
+  kill(pidOf(up));
+  await until(() => !existsSync(`/proc/${pidOf(up)}`));
+  rmSync(join(up.folder, "usage.json"));
+  const exit = await up.backend.watchUntilExit(up.machine, () => {}, NEVER);
+  expect(exit.usage.basis).toBe("unknown");
+  expect(exit.cause).toBe("lost");
+  expect((await up.backend.list(NEVER)).machines.length).toBe(1);
+  expect(await up.backend.terminate(up.machine, NEVER)).toBe("gone");
+  expect(processesUnder(dirname(up.folder))).toEqual([]);
+});
+
+test("orphans that end are reaped while the machine runs", async () => {
+  const up = await bringUp();
+  const orphans = (): Process[] =>
+    allProcesses().filter((process) => process.parent === pidOf(up) && hasEnded(process));
+  await run(up, "for i in 1 2 3 4 5; do (setsid sleep 0.05 > /dev/null 2>&1 &); done");
+  await until(() => orphans().length > 0);
+  await until(() => orphans().length === 0);
 });
 
 test("double-forked processes are measured while they run and after, and end with the machine", async () => {

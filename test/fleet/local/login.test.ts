@@ -158,6 +158,22 @@ describe("after the handover", () => {
     expect(await refusal(client)).toBe(AUTH_FAILED);
   });
 
+  test("an unknown key is refused before it has signed anything", async () => {
+    const key = utils.parseKey(sshPrivateFile(randomSeed()));
+    if (key instanceof Error) throw key;
+    let signatures = 0;
+    const { sign } = key;
+    key.sign = (...input) => {
+      signatures += 1;
+      return sign.apply(key, input);
+    };
+    const authHandler = [{ type: "publickey", username: "tenant", key }];
+    const { machine } = up;
+    const attempt = connect(machine, randomSeed(), machine.hostKey, { authHandler } as object);
+    expect(await refusal(attempt)).toBe(AUTH_FAILED);
+    expect(signatures).toBe(0);
+  });
+
   test("a connection that keeps guessing is cut off", async () => {
     const { machine } = up;
     let tries = 0;

@@ -26,7 +26,7 @@ import { openArchive } from "./network/archive.ts";
 import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { allCollections, type BoardRecords, boardRecords } from "./zipnet/board.ts";
 import { checkUnsealShare } from "./zipnet/tdh2.ts";
-import { DIRECT_NOTICE, serveDirect } from "./zipnet/transport.ts";
+import { serveDirect } from "./zipnet/transport.ts";
 import { serveUnseal } from "./zipnet/unseal.ts";
 
 export interface MemberOptions {
@@ -86,8 +86,7 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
   const signer = createSigner(coalition, index, options.grantShare.reveal());
   const voter = createVoter({ coalition, records, market, ballot, signer, evidence });
 
-  serveDirect(node, replica.store);
-  log.info("transport", { notice: DIRECT_NOTICE });
+  serveDirect(node, replica.store, log);
   serveVoting(node, coalition, voter);
   const share = options.unsealShare.reveal();
   checkUnsealShare(coalition.unsealShareKeys.get(index), share);

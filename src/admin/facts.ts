@@ -127,7 +127,6 @@ export interface EvidenceFacts {
 }
 
 export interface Facts {
-  readonly nowMs: number;
   readonly provider: {
     /** 12 hex characters of the ProviderId. */
     readonly idPrefix: string;
@@ -149,7 +148,6 @@ export interface Facts {
     readonly fingerprint: string;
     readonly computeModule: string;
     readonly tick: number;
-    readonly tickMs: number;
     readonly members: {
       readonly connected: number;
       readonly total: number;

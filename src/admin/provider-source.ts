@@ -86,7 +86,6 @@ function factsOf(
   const live = [...ledger.live()];
   const fault = ledger.fault();
   return {
-    nowMs,
     provider: {
       idPrefix: toHex(context.providerId).slice(0, ID_PREFIX_CHARS),
       name,
@@ -153,13 +152,11 @@ function coalitionFacts({
 }: ProviderParts["context"]): Facts["coalition"] {
   const { name, committee } = coalition.file;
   const peers = new Set(replica.transport.peers());
-  const { seq, timeMs } = records.tick();
   return {
     name,
     fingerprint: toHex(coalition.fingerprint),
     computeModule: toHex(coalition.computeModule),
-    tick: seq,
-    tickMs: timeMs,
+    tick: records.tick().seq,
     members: {
       connected: coalition.members.filter(({ peer }) => peers.has(peer)).length,
       total: coalition.members.length,

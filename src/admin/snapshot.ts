@@ -14,7 +14,7 @@ type Totals = Facts["totals"];
 /** Throws `wrong-schema`, a bug of ours, rather than show what has no place in a snapshot. */
 export function snapshotOf(facts: Facts): Snapshot {
   const { totals, provider, coalition, money, journalFault } = facts;
-  const { recordRefusals: _, tickMs: __, ...shownCoalition } = coalition;
+  const { recordRefusals: _, ...shownCoalition } = coalition;
   const { version, tree, flavour } = build;
   const { startedMs, endorsedUntilMs, ...shownProvider } = provider;
   const backends = facts.backends.map((backend) => shownBackend(backend, totals));

@@ -87,7 +87,7 @@ async function startLibp2p(options: NodeOptions, isUnwelcome: (peer: PeerId) => 
         allowPublishToZeroTopicPeers: true,
         maxInboundDataLength: limits.RECORD_BYTES_MAX + 1024,
         fallbackToFloodsub: false,
-        idontwantMinDataSize: 65536,
+        idontwantMinDataSize: 2 * limits.RECORD_BYTES_MAX, // never: a record is smaller than the trouble
       }),
     },
   });

@@ -43,9 +43,9 @@ export function writeAccess(
       `  HostName ${instanceHost}`,
       `  Port ${instancePort}`,
       `  User ${user}`,
-      `  IdentityFile "${identity}"`,
+      `  IdentityFile ${quoted(identity)}`,
       "  IdentitiesOnly yes",
-      `  UserKnownHostsFile "${knownHostsPath}"`,
+      `  UserKnownHostsFile ${quoted(knownHostsPath)}`,
       "  GlobalKnownHostsFile /dev/null",
       "  StrictHostKeyChecking yes",
       "  HostKeyAlgorithms ssh-ed25519",
@@ -61,6 +61,11 @@ export function writeAccess(
     command: ["ssh", "-F", configPath, HOST_ALIAS],
     fingerprint: sshFingerprint(sshHostKey),
   };
+}
+
+/** A path as ssh_config(5) takes it: quoted for its spaces, and `%` doubled because it begins a token. */
+function quoted(path: string): string {
+  return `"${path.replaceAll("%", "%%")}"`;
 }
 
 function writePrivate(path: string, text: string): void {

@@ -82,6 +82,7 @@ export async function gatherShares(
           timeoutMs: SHARE_MS,
           signal: until,
         });
+        if (shares.size >= threshold) return; // several answers came at once: no need to check this one
         const share = open(options.kem, sealed, shareContext(grant, member.index));
         const key = coalition.unsealShareKeys.get(member.index);
         if (key !== undefined && checkShare(key, message.sealed, share)) {

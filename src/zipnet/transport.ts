@@ -5,6 +5,7 @@
 import { atLeast } from "../base/async.ts";
 import { BridgeError } from "../base/errors.ts";
 import { DIRECT_MS, REQUEST_BYTES_MAX } from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
 import type { Coalition } from "../coalition/config.ts";
 import { encodeRecord } from "../network/record.ts";
 import type { RecordStore } from "../network/store.ts";
@@ -54,7 +55,8 @@ export function directTransport(transport: Transport, coalition: Coalition): Req
 }
 
 /** A member's side: checks the message as a record, stores it, and tells the others. */
-export function serveDirect(transport: Transport, store: RecordStore): void {
+export function serveDirect(transport: Transport, store: RecordStore, log: Logger): void {
+  log.info("transport", { notice: DIRECT_NOTICE });
   transport.handle(DIRECT_PROTOCOL, REQUEST_BYTES_MAX, (_peer, message) => {
     const bytes = encodeRecord(unpackRequest(message, store.network));
     if (store.offer(bytes).fresh) transport.gossip(bytes);

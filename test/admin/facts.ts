@@ -35,7 +35,6 @@ export function sampleFacts(changes: FactChanges = {}): Facts {
     ...(changes.alsoFailing === true ? [backendFactsOf("gcp", false)] : []),
   ];
   return {
-    nowMs: 1e12,
     provider: {
       idPrefix: "0123456789ab",
       name: "provider-a",
@@ -51,7 +50,6 @@ export function sampleFacts(changes: FactChanges = {}): Facts {
       fingerprint: "ab".repeat(32),
       computeModule: "cd".repeat(32),
       tick: 7,
-      tickMs: 1e12,
       members: changes.members ?? { connected: 3, total: 3, needed: 2 },
       peers: 3,
       recordRefusals: new Map(),

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { metricSpecs } from "../../src/admin/meters.ts";
 import { createCounter, createHistogram, metricText } from "../../src/admin/prometheus.ts";
+import { PROJECT } from "../support/vectors.ts";
 import { readExposition, seriesValue } from "./exposition.ts";
 
 const gauge = {
@@ -105,4 +108,14 @@ describe("the reader used by these tests can fail", () => {
       expect(() => readExposition(text)).toThrow();
     });
   }
+});
+
+test("the README lists every metric with its labels", () => {
+  const readme = readFileSync(join(PROJECT, "src/admin/README.md"), "utf8");
+  const rows = [...readme.matchAll(/^\| `([a-z_]+)`\s*\|([a-z, ]*)\|$/gm)];
+  const listed = rows.map(([, name, labels = ""]) => `${name}: ${labels.trim()}`);
+  const declared = Object.values(metricSpecs(["aws"], "EUR")).map(
+    ({ name, labels }) => `${name}: ${Object.keys(labels).join(", ")}`,
+  );
+  expect(listed.sort()).toEqual(declared.sort());
 });

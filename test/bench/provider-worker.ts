@@ -14,8 +14,10 @@ import type { Backend } from "../../src/fleet/backend.ts";
 import type { GrantStateName } from "../../src/ledger/state.ts";
 import { type Provider, startProvider } from "../../src/provider.ts";
 import { openProviderState } from "../../src/stages/state-dir.ts";
+import { replyKey, replyTag } from "../../src/zipnet/board.ts";
 import { type InstantBackend, type InstantOptions, instantBackend } from "./instant-backend.ts";
 import { ECHO_PROTOCOL } from "./member-worker.ts";
+import { watchWaits } from "./waits.ts";
 import { serve } from "./worker.ts";
 
 export interface ProviderStart {
@@ -35,10 +37,17 @@ export interface GrantTiming {
   readonly routeMs: number;
   readonly createMs: number;
   readonly deliverMs: number;
-  /** From the grant's arrival to its receipt held by a quorum, less `backendMs`. */
-  readonly ownMs: number;
-  readonly backendMs: number;
+  /** From the grant's arrival to its receipt held by a quorum, the backend's time taken out. */
+  readonly totalMs: number;
+  /** Of that, waiting for a quorum's shares and for a quorum to hold the receipt. */
+  readonly membersMs: number;
 }
+
+type Delivered = Omit<GrantTiming, "membersMs"> & {
+  readonly key: string;
+  /** Where the receipt stands on the board. */
+  readonly reply: string;
+};
 
 interface Started {
   readonly provider: Provider;
@@ -47,7 +56,8 @@ interface Started {
 
 const MANY_MICROS = 1e12;
 let started: Started | undefined;
-let timings: GrantTiming[] = [];
+let delivered: Delivered[] = [];
+const waits = watchWaits();
 
 const running = (): Started => {
   if (started === undefined) throw new Error("the provider is not started");
@@ -77,6 +87,7 @@ const calls = {
       },
       ...{ release: "bench", cardRefreshMs: 30_000, logIntervalMs: 120_000 },
       ...{ reconcileIntervalMs: 60_000, clock: systemClock, log: stderrLogger("error") },
+      join: waits.join,
     });
     watchGrants(provider, backendMs);
     await provider.ready;
@@ -84,8 +95,14 @@ const calls = {
   },
   /** What has been delivered since the last call. */
   takeTimings(): GrantTiming[] {
-    const taken = timings;
-    timings = [];
+    const { coalition, board } = running().provider.context;
+    const { shares, puts } = waits.take(coalition.file.committee.unsealThreshold);
+    const taken = delivered.map(({ key, reply, ...timing }) => {
+      const bytes = board.replies.get(reply)?.bytes ?? new Uint8Array(0);
+      const membersMs = (shares.get(key) ?? Number.NaN) + (puts.get(toHex(bytes)) ?? Number.NaN);
+      return { ...timing, membersMs };
+    });
+    delivered = [];
     return taken;
   },
   counts: () => ({
@@ -163,14 +180,16 @@ function watchGrants({ context, ledger }: Provider, backendMs: ReadonlyMap<strin
     const between = (from: GrantStateName | "seen", to: GrantStateName): number =>
       (at.get(to) ?? Number.NaN) - (at.get(from) ?? Number.NaN);
     const spent = backendMs.get(toHex(after.grantId)) ?? 0;
-    timings.push({
+    const tag = replyTag(after.resolution.secret, after.grant.attempt, "receipt");
+    delivered.push({
+      key: after.key,
+      reply: replyKey({ providerId: context.providerId, tag }),
       admitMs: between("seen", "received"),
       openMs: between("received", "resolved"),
       routeMs: between("resolved", "provisioning"),
       createMs: between("provisioning", "running") - spent,
       deliverMs: between("running", "delivered"),
-      ownMs: between("seen", "delivered") - spent,
-      backendMs: spent,
+      totalMs: between("seen", "delivered") - spent,
     });
   });
 }

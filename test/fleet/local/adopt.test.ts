@@ -6,6 +6,7 @@ import { fromHex, toHex } from "../../../src/base/bytes.ts";
 import { codeOf } from "../../../src/base/errors.ts";
 import { lp, sha256 } from "../../../src/base/hash.ts";
 import { localBackend } from "../../../src/fleet/backends/local/backend.ts";
+import { readProcess } from "../../../src/fleet/backends/local/proc.ts";
 import {
   bringUp,
   COMMAND,
@@ -15,6 +16,7 @@ import {
   NEVER,
   options,
   order,
+  pidOf,
   processesUnder,
   run,
   startUnclaimed,
@@ -44,10 +46,12 @@ test("a machine survives the death of its provider, and the next one adopts it",
   const reader = provider.stdout.getReader();
   const told = JSON.parse(new TextDecoder().decode((await reader.read()).value));
   const machine = { ...told, hostKey: fromHex(told.hostKey) };
+  const pid = pidOf({ machine });
+  expect(readProcess(pid)?.session).toBe(pid); // a signal to the provider's group does not reach it
   provider.kill("SIGHUP");
   provider.kill("SIGKILL");
   await provider.exited;
-  process.kill(Number(machine.instanceId.split("-")[0]), "SIGHUP"); // as when a terminal closes
+  process.kill(pid, "SIGHUP"); // as when a terminal closes
 
   const backend = localBackend(options({ stateDir: folder }));
   expect((await backend.list(NEVER)).machines.map((m) => m.machine)).toEqual([machine]);

@@ -1,6 +1,6 @@
 /** Who may come in, before and after the handover, by ssh2 and by OpenSSH. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Client, type ParsedKey, utils } from "ssh2";
@@ -50,6 +50,11 @@ describe("before the handover", () => {
     expect(await refusal(connect(machine, bootstrap, bootstrapHostKey))).toBeUndefined();
     expect(await refusal(connect(machine, order.loginSeed, bootstrapHostKey))).toBe(AUTH_FAILED);
     expect(await refusal(connect(machine, randomSeed(), bootstrapHostKey))).toBe(AUTH_FAILED);
+  });
+
+  test("it has taken its secret off the disk before it listens", () => {
+    expect(readdirSync(machine.folder)).toContain("ready.json");
+    expect(readdirSync(machine.folder)).not.toContain("secrets.json");
   });
 
   test("it serves the one command: no shell, no other command, no terminal", async () => {

@@ -33,6 +33,7 @@ export function directTransport(transport: Transport, coalition: Coalition): Req
     notice: DIRECT_NOTICE,
     async send(message, signal) {
       let last: unknown;
+      let refusal: BridgeError | undefined;
       const sends = coalition.members.map(async (member) => {
         try {
           await transport.request(member.peer, DIRECT_PROTOCOL, message, {
@@ -41,10 +42,12 @@ export function directTransport(transport: Transport, coalition: Coalition): Req
           });
         } catch (error) {
           last = error;
+          if (error instanceof BridgeError && error.family !== "network") refusal = error;
           throw error;
         }
       });
       if (await atLeast(1, sends)) return;
+      if (refusal !== undefined) throw refusal;
       throw new BridgeError("unreachable", "no committee member took the request", {
         cause: last,
         retry: "later",

@@ -111,13 +111,14 @@ if (ssh !== undefined) {
         HOST_ALIAS,
       ]);
       expect([exitCode, stderr.toString()]).toEqual([0, ""]);
-      return new Map(
-        stdout
-          .toString()
-          .trim()
-          .split("\n")
-          .map((line) => [line.split(" ")[0] ?? "", line.slice(line.indexOf(" ") + 1)]),
+      const lines = stdout.toString().trim().split("\n");
+      const options = new Map(
+        lines.map((line) => [line.split(" ")[0] ?? "", line.slice(line.indexOf(" ") + 1)] as const),
       );
+      // -G shows this one before its tokens are expanded, and the known hosts after.
+      const key = options.get("identityfile");
+      if (key !== undefined) options.set("identityfile", key.replaceAll("%%", "%"));
+      return options;
     };
 
     for (const name of ["out", "a folder with spaces", "100% sure", "umlaut-ü"]) {

@@ -122,7 +122,7 @@ describe("a reply does not open", () => {
     expect(opening(forged)).toBe("wrong-signer");
   });
 
-  const body = (content: object, signature = new Uint8Array(64)) =>
+  const body = (content: object, signature: Uint8Array = new Uint8Array(64)) =>
     encodeCanonical({ content, signature });
   const signed = (content: object) =>
     body(content, boot.sign(lp("compute-bridge/reply-content/v1", encodeCanonical(content))));

@@ -3,7 +3,9 @@
  * fail, at random times and at the worst moments (a grant has just been made, a share has just been given, a machine is
  * just being asked for).
  */
+import { equal } from "../../src/base/bytes.ts";
 import { SECOND_MS } from "../../src/base/limits.ts";
+import type { ComputeGrant } from "../../src/coalition/grant.ts";
 import { GRANT_STATES, type GrantStateName } from "../../src/ledger/state.ts";
 import { CALM } from "./cloud.ts";
 import type { Host, MemberHost, ProviderHost, World } from "./hosts.ts";
@@ -37,10 +39,12 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     silentCloud,
     moveClock,
     fillDisk,
+    silence,
   ];
   const count = dice.between(2, 10);
   for (let n = 0; n < count; n += 1) void later(dice.below(phaseMs), dice.pick(faults));
   armWorstMoments();
+  if (dice.chance(0.3)) void later(0, silence);
   return { heal };
 
   async function later(delayMs: number, fault: () => Promise<void>): Promise<void> {
@@ -56,6 +60,7 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     observer.onGrant = () => {};
     observer.onShare = () => {};
     network.heal();
+    network.rule = undefined;
     Object.assign(network.faults, { delayMs: [1, 20], loss: 0, duplication: 0 });
     for (const provider of providers) {
       provider.diskFull = false;
@@ -98,11 +103,9 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     });
   }
 
-  async function killMember(host: MemberHost): Promise<void> {
-    // One file at a time: what every member has forgotten, nobody can know.
-    const forgets = dice.chance(0.3) && members.every((one) => one === host || !isDown(one));
+  async function killMember(host: MemberHost, forgets = dice.chance(0.3)): Promise<void> {
     await powerCut(host, dice.between(500, 20 * SECOND_MS), () => {
-      if (forgets) host.loseRecords();
+      if (forgets) host.loseRecords(clock.nowMs() - dice.between(1, 10) * SECOND_MS);
     });
   }
 
@@ -114,6 +117,14 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     network.partition(peers);
     await clock.sleep(lastsMs);
     if (!over) network.heal();
+  }
+
+  /** Gossip is a hint: sync alone must do. */
+  async function silence(): Promise<void> {
+    observer.note("no gossip arrives");
+    network.rule = ({ channel }) => (channel === "gossip" ? "lose" : undefined);
+    await clock.sleep(dice.between(20, 60) * SECOND_MS);
+    network.rule = undefined;
   }
 
   async function badNetwork(): Promise<void> {
@@ -175,34 +186,43 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
   }
 
   function armWorstMoments(): void {
-    if (dice.chance(0.5)) {
-      const shares = dice.between(0, members.length);
-      let grants = dice.between(0, 2);
-      const strike = (): void => {
-        observer.onGrant = () => {};
-        observer.onShare = () => {};
-        void strikeNow();
-      };
-      observer.onGrant = (grant) => {
-        if (shares > 0 || grants-- > 0) return;
-        observer.note(`the worst moment: ${short(grant.requestId)} is granted`);
-        strike();
-      };
-      observer.onShare = (grant, given) => {
-        if (shares === 0 || given < shares || grants-- > 0) return;
-        observer.note(`the worst moment: ${given} shares for ${short(grant.requestId)}`);
-        strike();
-      };
-    }
     for (const provider of providers)
       if (dice.chance(0.5)) dieIn(provider, dice.pick(GRANT_STATES));
+    if (dice.chance(0.2)) return;
+    const shares = dice.below(members.length);
+    let grants = dice.between(0, 2);
+    const given = new Set<MemberHost>();
+    const strike = (grant: ComputeGrant): void => {
+      observer.onGrant = () => {};
+      observer.onShare = () => {};
+      observer.note(`the worst moment: ${shares} shares for ${short(grant.requestId)}`);
+      observer.counts.faults += 1;
+      void strikeNow(grant, given);
+    };
+    observer.onGrant = (grant) => {
+      given.clear();
+      if (shares === 0 && grants-- <= 0) strike(grant);
+    };
+    observer.onShare = (grant, member) => {
+      for (const host of members) if (host.index === member) given.add(host);
+      if (shares > 0 && given.size >= shares && grants-- <= 0) strike(grant);
+    };
   }
 
-  async function strikeNow(): Promise<void> {
-    observer.counts.faults += 1;
-    const parting = part(dice.between(5, 60) * SECOND_MS);
-    if (dice.chance(0.5)) await killMember(dice.pick(members));
-    if (dice.chance(0.3)) await killProvider(dice.pick(providers));
+  /**
+   * The grant's provider is cut off, alone or with some members; who has given a share may lose power, and with it the
+   * records that say so.
+   */
+  async function strikeNow(grant: ComputeGrant, given: ReadonlySet<MemberHost>): Promise<void> {
+    const granted = providers.filter(
+      ({ provider }) => provider && equal(provider.context.providerId, grant.providerId),
+    );
+    const others = members.filter((member) => !given.has(member));
+    const side = dice.chance(0.5) ? dice.some(members) : dice.some(others);
+    const parting = part(dice.between(10, 40) * SECOND_MS, [...granted, ...side]);
+    if (dice.chance(0.5)) for (const member of given) void killMember(member, true);
+    else if (dice.chance(0.3)) void killMember(dice.pick(members));
+    if (dice.chance(0.2)) void killProvider(dice.pick(providers));
     await parting;
   }
 

@@ -34,7 +34,7 @@ import type { Observer } from "./observer.ts";
 import { type ProcessClock, processClock } from "./process-clock.ts";
 import type { Dice } from "./random.ts";
 
-/** What a broken or lying member does wrong; `undefined` for an honest one. */
+/** A ballot that does not keep what it has written, or a member that lies; `undefined` for an honest one. */
 export type Sabotage = "forgets-votes" | "forgets-releases" | "byzantine";
 
 export interface World {
@@ -61,8 +61,11 @@ export interface Host {
 export interface MemberHost extends Host {
   readonly index: number;
   readonly member: RunningMember | undefined;
-  /** The power cut took the records' file with it; the ballot is on disk whatever happens. */
-  loseRecords(): void;
+  /**
+   * The power cut took what the records' file had not synced: all that came after `sinceMs` of the world's time. The
+   * ballot is on disk whatever happens.
+   */
+  loseRecords(sinceMs: number): void;
 }
 
 export interface ProviderHost extends Host {
@@ -86,14 +89,14 @@ export function memberHost(world: World, index: number, sabotage?: Sabotage): Me
   let member: RunningMember | undefined;
   let process: ProcessClock | undefined;
 
-  const honest = sabotage === undefined;
+  let recent: { kind: string; key: string; atMs: number }[] = [];
   const tap: Tap = {
     voted(grant) {
-      if (honest) observer.voted(index, grant);
+      if (sabotage !== "byzantine") observer.voted(index, grant);
       if (sabotage === "forgets-votes" || sabotage === "byzantine") forget(ballotPath, "votes");
     },
     released(grant, seq) {
-      if (honest) observer.released(index, grant, seq);
+      if (sabotage !== "byzantine") observer.released(index, grant, seq);
       if (sabotage === "forgets-releases" || sabotage === "byzantine")
         forget(ballotPath, "releases");
     },
@@ -129,6 +132,10 @@ export function memberHost(world: World, index: number, sabotage?: Sabotage): Me
         join: tapped(network.join, tap),
       });
       observer.follow(member.records);
+      recent = [];
+      member.network.replica.store.onStored(({ key }, kind) => {
+        if (kind !== "tick") recent.push({ kind, key, atMs: world.clock.nowMs() });
+      });
     },
     async crash() {
       const dead = must(member, "a member that runs");
@@ -138,9 +145,11 @@ export function memberHost(world: World, index: number, sabotage?: Sabotage): Me
       // Nothing leaves a dead node; this only closes its files.
       await world.clock.run(dead.stop(), 60 * SECOND_MS, "closing the files of a dead member");
     },
-    loseRecords() {
-      for (const suffix of ["", "-wal", "-shm"])
-        rmSync(join(stateDir, `records.db${suffix}`), { force: true });
+    loseRecords(sinceMs) {
+      const db = new Database(join(stateDir, "records.db"));
+      const remove = db.query("DELETE FROM records WHERE kind = ? AND key = ?");
+      for (const { kind, key, atMs } of recent) if (atMs >= sinceMs) remove.run(kind, key);
+      db.close();
     },
   };
 }

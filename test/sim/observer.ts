@@ -41,8 +41,8 @@ export interface Observer {
   readonly grants: ReadonlyMap<string, ComputeGrant>;
   /** For faults that come at the worst moment. */
   onGrant: (grant: ComputeGrant) => void;
-  /** `shares`: how many members have released theirs for this grant by now. */
-  onShare: (grant: ComputeGrant, shares: number) => void;
+  /** The member has released its share for this grant for the first time. */
+  onShare: (grant: ComputeGrant, member: number) => void;
 }
 
 export interface Answers {
@@ -198,10 +198,7 @@ export function createObserver(
     if (before !== undefined && before.grant !== id)
       breach(`member ${member} released attempt ${grant.attempt} to two providers`);
     held.set(grant.attempt, { grant: id, seq: Math.max(seq, before?.seq ?? 0) });
-    const holders = [...releases].filter(
-      ([key, kept]) => key.endsWith(request) && kept.get(grant.attempt) !== undefined,
-    );
-    if (before === undefined) observer.onShare(grant, holders.length);
+    if (before === undefined) observer.onShare(grant, member);
     for (let later = grant.attempt + 1; later <= 3; later += 1) {
       if (votes.has(`${member}/${request}/${later}`))
         breach(`member ${member} released attempt ${grant.attempt} after its vote for ${later}`);

@@ -32,7 +32,7 @@ export interface SimOptions {
   readonly members?: 3 | 4;
   /** Without faults everything must be served. */
   readonly faults?: boolean;
-  /** Member 1 is broken, or lies. */
+  /** Every member's ballot is broken; or member 1 lies. */
   readonly sabotage?: Sabotage;
   /** Keeps the program's own log lines in the trace. */
   readonly verbose?: boolean;
@@ -149,10 +149,10 @@ function buildWorld({
     machines,
     restore,
     members: ceremony.secrets.map(({ index }) =>
-      memberHost(world, index, index === 1 ? sabotage : undefined),
+      memberHost(world, index, index === 1 || sabotage !== "byzantine" ? sabotage : undefined),
     ),
     providers: ["provider-a", "provider-b", "provider-c"]
-      .slice(0, dice.between(1, 3))
+      .slice(0, dice.pick([1, 2, 2, 2, 3]))
       .map((name) => providerHost(world, name, { clouds: dice.between(1, 2), grantsMax: 4 })),
   };
   return setting;

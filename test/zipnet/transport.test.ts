@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { codeOf } from "../../src/base/errors.ts";
 import { REQUEST_BYTES_MAX } from "../../src/base/limits.ts";
-import { silentLogger, silentLogger } from "../../src/base/log.ts";
+import { silentLogger } from "../../src/base/log.ts";
 import type { Node } from "../../src/network/node.ts";
 import { composeRequest } from "../../src/zipnet/compose.ts";
 import { packRequest } from "../../src/zipnet/message.ts";
@@ -109,7 +109,7 @@ describe("the direct transport", () => {
       [packRequest({ ...record, signature: early.signature }), "bad-signature"],
       [packRequest(early), "lacks-context"],
     ];
-    for (const [bytes, code] of cases) expect(await send(bytes)).toBe(`unreachable, ${code}`);
+    for (const [bytes, code] of cases) expect(await send(bytes)).toStartWith(`${code}, `);
     expect(held()).toEqual([0, 0, 0]);
   });
 

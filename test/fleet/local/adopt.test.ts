@@ -3,17 +3,23 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromHex, toHex } from "../../../src/base/bytes.ts";
+import { type Clock, systemClock } from "../../../src/base/clock.ts";
 import { codeOf } from "../../../src/base/errors.ts";
 import { lp, sha256 } from "../../../src/base/hash.ts";
+import { LOGIN_ATTEMPT_MS } from "../../../src/base/limits.ts";
 import { localBackend } from "../../../src/fleet/backends/local/backend.ts";
+import { HANDOVER_COMMAND, writeKey } from "../../../src/fleet/backends/local/handover.ts";
 import { readProcess } from "../../../src/fleet/backends/local/proc.ts";
 import {
   bringUp,
   COMMAND,
   cleanUp,
   code,
+  collect,
+  connect,
   kill,
   NEVER,
+  open,
   options,
   order,
   pidOf,
@@ -71,6 +77,38 @@ test("a provider that died before the handover is followed by one that does it",
   ]);
   const machine = await backend.provision(started.order, NEVER);
   expect(machine.port).toBe(started.port);
+  expect((await run({ machine, order: started.order }, "echo in")).text).toBe("in\n");
+});
+
+test("a handover whose answer was lost is known from the machine's own record", async () => {
+  const used = options();
+  const started = await startUnclaimed(used);
+  const bootstrap = started.order.bootstrapLoginSeed.reveal();
+  const first = await connect(started, bootstrap, started.bootstrapHostKey);
+  const channel = await open(first, HANDOVER_COMMAND);
+  const answer = collect(channel);
+  channel.write(writeKey("loginKey", started.order.loginKey));
+  // The next provider has read the record and is on its way in when the handover of the first one is done.
+  let onItsWay = (): void => {};
+  const reached = new Promise<void>((resolve) => {
+    onItsWay = resolve;
+  });
+  const clock: Clock = {
+    ...systemClock,
+    sleep(delayMs, signal) {
+      if (delayMs === LOGIN_ATTEMPT_MS) onItsWay();
+      return systemClock.sleep(delayMs, signal);
+    },
+  };
+  const { pid } = JSON.parse(readFileSync(join(started.folder, "process.json"), "utf8"));
+  process.kill(pid, "SIGSTOP");
+  const adopted = localBackend({ ...used, clock }).provision(started.order, NEVER);
+  await reached;
+  channel.end();
+  process.kill(pid, "SIGCONT");
+  const { text } = await answer;
+  const machine = await adopted;
+  expect(toHex(machine.hostKey)).toBe(JSON.parse(text).hostKey);
   expect((await run({ machine, order: started.order }, "echo in")).text).toBe("in\n");
 });
 
@@ -178,7 +216,7 @@ test("a stopped provision leaves a machine that the next call hands over", async
   expect((await backend.list(NEVER)).machines.length).toBe(1);
   const machine = await backend.provision(wanted, NEVER);
   expect((await run({ machine, order: wanted }, "echo in")).text).toBe("in\n");
-  expect(processesUnder(used.stateDir).length).toBe(1);
+  await until(() => processesUnder(used.stateDir).length === 1); // the second to come has left
 });
 
 test("a record that cannot be read makes the listing incomplete and hides nothing else", async () => {

@@ -71,13 +71,14 @@ process.exitCode = await main(process.argv.slice(2));
 process.exit();
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
-  installCrashHandlers();
+  // A machine ends its tenant's processes in order whatever fails, so it has handlers of its own.
   if (typeof CB_DEV === "undefined" || CB_DEV) {
     if (argv[0] === "__machine") {
       const { runMachine } = await import("./fleet/backends/local/machine.ts");
       return (await runMachine({ folder: argv[1] ?? "" })) === 0 ? 0 : 1;
     }
   }
+  installCrashHandlers();
   const wantsJson = argv.includes("--json");
   try {
     const found = findCommand(argv);

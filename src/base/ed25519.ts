@@ -9,7 +9,6 @@ import {
   sign as nodeSign,
   verify as nodeVerify,
 } from "node:crypto";
-import { ed25519 } from "@noble/curves/ed25519.js";
 import { type Bytes32, bytes32, concat, fromHex, toHex } from "./bytes.ts";
 
 export interface SigningKey {
@@ -28,7 +27,9 @@ export function signingKey(seed: Uint8Array): SigningKey {
     format: "der",
     type: "pkcs8",
   });
-  const publicKey = ed25519.getPublicKey(seed) as Bytes32;
+  const publicKey = new Uint8Array(
+    createPublicKey(key).export({ format: "der", type: "spki" }).subarray(SPKI_PREFIX.length),
+  ) as Bytes32;
   return { publicKey, sign: (message) => new Uint8Array(nodeSign(null, message, key)) };
 }
 

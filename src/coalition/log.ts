@@ -22,6 +22,9 @@ import { EndorsementSchema } from "./endorsement.ts";
 export const LOG_STATUSES = ["interim", "completed", "expired", "failed", "invalid"] as const;
 export type LogStatus = (typeof LOG_STATUSES)[number];
 
+/** `none` stands where there was never a machine; `unknown` says that nobody measured the one there was. */
+export const USAGE_BASES = ["measured", "allocated", "unknown", "none"] as const;
+
 export const LogSchema = strictObject({
   v: Type.Literal(1),
   grantId: Bytes32Schema,
@@ -34,12 +37,12 @@ export const LogSchema = strictObject({
   previous: Bytes32Schema,
   status: oneOf(LOG_STATUSES),
   window: strictObject({ fromMs: integer(0), toMs: integer(0) }),
-  /** Since the start of the grant. `unknown` says that nobody measured; it is never written as zero usage. */
+  /** Since the start of the grant. */
   usage: strictObject({
     cpuCoreMs: integer(0),
     ramMibSeconds: integer(0),
     netBytes: Type.Union([integer(0), Type.Null()]),
-    basis: oneOf(["measured", "allocated", "unknown", "none"]),
+    basis: oneOf(USAGE_BASES),
   }),
   tick: integer(0),
   endorsement: EndorsementSchema,

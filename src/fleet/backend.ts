@@ -7,11 +7,15 @@
  *   throttle          the same call again later, with the same token
  *   auth, bug         never fails over: an operator has to look
  *   unknown-outcome   a time-out or a 5xx: the machine may exist; nothing else is tried until it is proven absent
+ *   wrong-host-key    the first login met another key than the one it was pinned to; the machine is ended
+ *   machine-ended     it came up and ended before it could be handed over
+ *   bad-image         the image's digest does not match; no other backend would fare better
  */
 import type { Bytes32 } from "../base/bytes.ts";
 import type { Secret } from "../base/secret.ts";
 import type { ImageKind, RegionClass, Shape, TeeKind } from "../coalition/classes.ts";
 import type { Manifest } from "../coalition/manifest.ts";
+import type { MachineRecord, UsageRecord } from "../ledger/state.ts";
 
 /** One thing the backend can start right now. Offers are listed, never summed into maxima. */
 export interface BackendOffer {
@@ -88,19 +92,11 @@ export interface MachineOrder {
   readonly deadlineMs: number;
 }
 
-/** A running machine one can log in to. */
-export interface Machine {
-  readonly backend: string;
-  readonly name: string;
-  /** The backend's id of it; never shown outside the provider. */
-  readonly instanceId: string;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  /** Made on the machine after the first pinned login; the one the requester pins. */
-  readonly hostKey: Bytes32;
-  readonly tee: TeeKind;
-}
+/**
+ * A running machine one can log in to. `instanceId` is the backend's own and never shown outside the provider; `hostKey`
+ * was made on the machine after the first pinned login, and is the one the requester pins.
+ */
+export type Machine = MachineRecord;
 
 /** Enough to find a machine again. */
 export interface MachineRef {
@@ -108,16 +104,11 @@ export interface MachineRef {
   readonly name: string;
 }
 
-export const USAGE_BASES = ["measured", "allocated", "unknown"] as const;
-
-/** Usage since the machine started. `unknown` is a value: an error is never reported as zero. */
-export interface Usage {
-  readonly cpuCoreMs: number;
-  readonly ramMibSeconds: number;
-  /** null where nothing trustworthy counts network bytes. */
-  readonly netBytes: number | null;
-  readonly basis: (typeof USAGE_BASES)[number];
-}
+/**
+ * Usage since the machine started. `unknown` is a value: an error is never reported as zero. `netBytes` is null where
+ * nothing trustworthy counts them.
+ */
+export type Usage = UsageRecord;
 
 export interface MachineExit {
   /** `ended` by its own or the tenant's doing, `deadline`, or `lost` (gone without a reason we saw). */
@@ -151,7 +142,10 @@ export interface Backend {
    * host key, rotates host and login keys, and returns it ready for the requester.
    */
   provision(order: MachineOrder, signal: AbortSignal): Promise<Machine>;
-  /** Resolves when the machine has ended; `onSample` gets the usage so far from time to time. */
+  /**
+   * Resolves when the machine has ended; `onSample` gets the usage so far from time to time. Throws
+   * `unknown-outcome` when the signal aborts.
+   */
   watchUntilExit(
     machine: Machine,
     onSample: (usage: Usage) => void,

@@ -172,9 +172,7 @@ async function handOver(client: Client, login: FirstLogin, wait: LoginWait): Pro
   const until = AbortSignal.any([wait.signal, attempt.signal]);
   void wait.clock.sleep(LOGIN_ATTEMPT_MS, until).then(() => client.destroy());
   const { code, output, errors } = await runCommand(client, login).finally(() => attempt.abort());
-  if (code === undefined) {
-    throw lost(login);
-  }
+  if (code === undefined) throw lost(login);
   if (code !== 0) {
     throw new BridgeError("bug", `the handover on ${place(login)} ended with ${code}: ${errors}`);
   }

@@ -78,7 +78,7 @@ export function serveSync(transport: Transport, store: RecordStore): void {
       return encodeCanonical(
         store.collections.map((collection) => ({
           kind: collection.spec.kind,
-          root: rootOf(bucketsOf(collection)),
+          root: digestOf(collection).root,
           size: collection.size,
         })),
       );
@@ -86,7 +86,7 @@ export function serveSync(transport: Transport, store: RecordStore): void {
     const collection = store.collection(request.kind);
     if (collection === undefined)
       throw new BridgeError("unknown-kind", `no collection ${request.kind} here`);
-    if (request.want === "buckets") return concat(...bucketsOf(collection));
+    if (request.want === "buckets") return concat(...digestOf(collection).buckets);
     return request.want === "ids"
       ? idsIn(collection, request.of)
       : recordsOf(collection, request.of);
@@ -121,10 +121,10 @@ export async function pull(
   for (const collection of store.collections) {
     const theirs = roots.find((root) => root.kind === collection.spec.kind);
     if (theirs === undefined || theirs.size === 0) continue;
-    const own = bucketsOf(collection);
-    if (equal(theirs.root, rootOf(own))) continue;
+    const own = digestOf(collection);
+    if (equal(theirs.root, own.root)) continue;
     const buckets = await ask("buckets", collection.spec.kind, none);
-    const differing = own.flatMap((digest, i) =>
+    const differing = own.buckets.flatMap((digest, i) =>
       equal(digest, buckets.subarray(i * BUCKET_BYTES, (i + 1) * BUCKET_BYTES)) ? [] : [i],
     );
     const step = bucketsPerAnswer(theirs.size);
@@ -173,25 +173,35 @@ function bucketsPerAnswer(size: number): number {
   return Math.min(BUCKETS, Math.max(1, Math.floor((BUCKETS * SYNC_IDS_MAX) / (2 * size))));
 }
 
-const digests = new WeakMap<AnyCollection, { version: number; buckets: readonly Uint8Array[] }>();
-
-/** Digests are computed anew only when the collection has changed. */
-function bucketsOf(collection: AnyCollection): readonly Uint8Array[] {
-  const cached = digests.get(collection);
-  if (cached?.version === collection.version) return cached.buckets;
-  const buckets = bucketDigests(collection);
-  digests.set(collection, { version: collection.version, buckets });
-  return buckets;
+interface Digest {
+  readonly version: number;
+  readonly buckets: readonly Uint8Array[];
+  readonly root: Uint8Array;
 }
+
+const digests = new WeakMap<AnyCollection, Digest>();
+
+/** Computed anew only when the collection has changed. */
+function digestOf(collection: AnyCollection): Digest {
+  const cached = digests.get(collection);
+  if (cached?.version === collection.version) return cached;
+  const buckets = bucketDigests(collection);
+  const root = sha256(concat(...buckets)).subarray(0, ROOT_BYTES);
+  const digest = { version: collection.version, buckets, root };
+  digests.set(collection, digest);
+  return digest;
+}
+
+const EMPTY_BUCKET = sha256().subarray(0, BUCKET_BYTES);
 
 function bucketDigests(collection: AnyCollection): Uint8Array[] {
   const buckets: string[][] = Array.from({ length: BUCKETS }, () => []);
   for (const id of collection.ids()) buckets[Number.parseInt(id.slice(0, 2), 16)]?.push(id);
-  return buckets.map((ids) => sha256(fromHex(ids.sort().join(""))).subarray(0, BUCKET_BYTES));
-}
-
-function rootOf(buckets: readonly Uint8Array[]): Uint8Array {
-  return sha256(...buckets).subarray(0, ROOT_BYTES);
+  return buckets.map((ids) =>
+    ids.length === 0
+      ? EMPTY_BUCKET
+      : sha256(fromHex(ids.sort().join(""))).subarray(0, BUCKET_BYTES),
+  );
 }
 
 function idsIn(collection: AnyCollection, buckets: Uint8Array): Uint8Array {

@@ -6,7 +6,7 @@ import { type Bytes32, equal, fromHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { BridgeError } from "../base/errors.ts";
 import { kemKeyPair } from "../base/hpke.ts";
-import { ATTEMPTS_MAX, REQUESTER_LOOK_MS } from "../base/limits.ts";
+import { ATTEMPTS_MAX, REFUSAL_DETAIL_MS, REQUESTER_LOOK_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { attemptViews, standing } from "../coalition/attempts.ts";
 import type { Coalition } from "../coalition/config.ts";
@@ -49,15 +49,18 @@ export async function awaitReceipt(
   onProgress: (progress: Progress) => void,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const { records } = view;
+  const { records, clock } = view;
   const requestId = fromHex(state.requestId);
   const told = new Set<string>();
+  /** When the refusal of an attempt was first seen: what it says to us alone is posted a moment later. */
+  const refusedMs = new Map<number, number>();
   const tell = (progress: Progress): void => {
     const id = `${progress.grant.attempt}/${progress.step}`;
     if (!told.has(id)) onProgress(progress);
     told.add(id);
   };
   return await untilFound(view, signal, () => {
+    let awaitsDetail = false;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
       const key = attemptKey(requestId, attempt);
       const grant = records.grants.get(key)?.body;
@@ -67,17 +70,16 @@ export async function awaitReceipt(
       const receipt = findReceipt(view, state, grant);
       if (receipt !== undefined) return receipt;
       const refusal = records.refusals.get(key)?.body;
-      if (refusal !== undefined) {
-        const { code } = refusal;
-        tell({
-          step: "refused",
-          grant,
-          code,
-          detail: sealedDetail(view, state, grant, refusal.endorsement.kemKey),
-        });
-      }
+      if (refusal === undefined) continue;
+      const { code, endorsement } = refusal;
+      const detail = sealedDetail(view, state, grant, endorsement.kemKey);
+      const sinceMs = refusedMs.get(attempt) ?? clock.monotonicMs();
+      refusedMs.set(attempt, sinceMs);
+      if (detail !== "" || clock.monotonicMs() - sinceMs >= REFUSAL_DETAIL_MS)
+        tell({ step: "refused", grant, code, detail });
+      else awaitsDetail = true;
     }
-    checkHopeful(view, state, requestId);
+    if (!awaitsDetail) checkHopeful(view, state, requestId);
     return undefined;
   });
 }
@@ -110,7 +112,8 @@ function sealedDetail(
   const content =
     openTagged(view, opened, grant, seedOf(state, "kemSeed")) ??
     openTagged(view, closed, grant, replySeed);
-  return content?.kind === "refusal" ? content.detail : "";
+  // A stranger's words, on their way to a terminal.
+  return content?.kind === "refusal" ? content.detail.replaceAll(/\p{C}/gu, " ").trim() : "";
 }
 
 /** Only what the granted provider posted, and what is about this very grant. */

@@ -96,6 +96,8 @@ const calls = {
     follow(session);
   },
   run,
+  /** Of the run under way. */
+  progress: () => ({ receipts: [...followed.values()].filter((one) => one.receipts > 0).length }),
 };
 export type LoadCalls = typeof calls;
 

@@ -12,8 +12,9 @@ import { build } from "../../src/base/build.ts";
 import { explain } from "../../src/base/errors.ts";
 import { latency } from "./latency.ts";
 import { type Findings, type Measure, showFindings } from "./measure.ts";
+import { thousand } from "./thousand.ts";
 
-const MEASURES: readonly Measure[] = [latency];
+const MEASURES: readonly Measure[] = [latency, thousand];
 
 interface Outcome {
   readonly title: string;

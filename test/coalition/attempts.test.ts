@@ -39,6 +39,7 @@ const rows: readonly [name: string, views: Views, nowTick: number, expected: str
   ["admitted", [granted(11, { admitted: true })], 12, "admitted 1"],
   ["admitted, long ago", [granted(11, { admitted: true })], 900, "admitted 1"],
   ["refused as busy: the next attempt at once", [busy(11, 12)], 12, "open 2"],
+  ["refused late: the next attempt has its whole time", [busy(11, 16)], 21, "open 2"],
   ["refused as busy, nobody proposed since", [busy(11, 12)], 18, "open 3"],
   [
     "admitted, then given back as unavailable",

@@ -241,7 +241,7 @@ describe("a provider that is cut off after its grant", () => {
         const of = await running(size);
         const alpha = await stand(of, "alpha", () => "ignore", { pricePerHourMicros: 10_000 });
         const beta = await stand(of, "beta", () => "ignore");
-        const asked = compose(of);
+        const asked = compose(of, {}, ({ id }) => proposerOf(id, 1, size.members) === 1);
         send(of, asked);
         await of.clock.until(() => alpha.granted.length > 0, 20_000, "the first grant");
         const lucky = new Set(of.peers.slice(0, shares));
@@ -276,10 +276,10 @@ describe("a provider that is cut off after its grant", () => {
         await of.clock.advance(30_000);
         stop.abort();
         const ends = [await of.clock.run(first, 1000), await of.clock.run(second, 1000)];
-        expect(ends.filter((end) => end === "opened").length).toBe(1);
-        expect(ends[0] === "opened").toBe(shares > 0);
-        if (shares >= size.threshold) expect(firstEnd).toBe("opened");
+        expect(ends.filter((end) => end === "opened").length).toBeLessThanOrEqual(1);
+        // With some shares out but too few, the request may be lost: that is the price (DESIGN section 6.4).
         if (shares === 0) expect(ends).toEqual(["attempt-passed", "opened"]);
+        if (shares >= size.threshold) expect([firstEnd, ends[0]]).toEqual(["opened", "opened"]);
       });
     }
   }

@@ -170,6 +170,12 @@ describe("members refuse", () => {
     }
   });
 
+  test("a well-proven ciphertext to nobody: r = 0, which anyone could open", () => {
+    const open = paper.encrypt(key.publicKey, message, label, 0n, 5n);
+    expect(paper.isValid(open, label)).toBe(true);
+    expect(check(open)).toBe("bad-ciphertext");
+  });
+
   test("what is cut short, and random bytes", () => {
     for (const length of [0, 31, 32, 127, TDH2_OVERHEAD_BYTES - 1, sealed.length - 1]) {
       expect(check(sealed.slice(0, length))).toBe("bad-ciphertext");

@@ -17,6 +17,7 @@ import {
   open,
   opensshArguments,
   processesUnder,
+  recordExit,
   type Up,
   until,
 } from "./support.ts";
@@ -113,7 +114,7 @@ test("the environment is clean", async () => {
 test("the client cannot set environment variables", async () => {
   const channel = await new Promise<ClientChannel>((resolve, reject) => {
     client.exec("env", { env: { LD_PRELOAD: "/tmp/x.so", BUN_OPTIONS: "--preload x" } }, (e, c) =>
-      e ? reject(e) : resolve(c),
+      e ? reject(e) : resolve(recordExit(c)),
     );
   });
   const { text } = await collect(channel);
@@ -153,7 +154,7 @@ async function shell(): Promise<{
 }> {
   const channel = await new Promise<ClientChannel>((resolve, reject) => {
     const window = { term: "xterm", cols: 91, rows: 37, width: 0, height: 0 };
-    client.shell(window, (error, opened) => (error ? reject(error) : resolve(opened)));
+    client.shell(window, (error, opened) => (error ? reject(error) : resolve(recordExit(opened))));
   });
   let seen = "";
   channel.on("data", (piece: Buffer) => {
@@ -311,4 +312,12 @@ test("nothing of the sessions is left but the machine", async () => {
   await until(() => processesUnder(state).length === 1);
   expect(await up.backend.terminate(up.machine, NEVER)).toBe("gone");
   expect(processesUnder(state)).toEqual([]);
+  // No fault and no warning of the runtime happened under all of this.
+  const log = readFileSync(join(up.folder, "machine.log"), "utf8").trim().split("\n");
+  expect(log.map((line) => JSON.parse(line).event)).toEqual([
+    "machine-started",
+    "limits-not-applied",
+    "handed-over",
+    "machine-ended",
+  ]);
 });

@@ -200,28 +200,41 @@ export interface Result {
   readonly text: string;
 }
 
+interface Exit {
+  code: number | null;
+  signal: string | undefined;
+}
+
+/** Recorded from a channel's first moment: its end may arrive in one packet with its beginning. */
+const exits = new WeakMap<ClientChannel, Exit>();
+
 export function collect(channel: ClientChannel): Promise<Result> {
   const output: Buffer[] = [];
   const errors: Buffer[] = [];
-  let code: number | null = null;
-  let signal: string | undefined;
   channel.on("data", (piece: Buffer) => output.push(piece));
   channel.stderr.on("data", (piece: Buffer) => errors.push(piece));
-  channel.on("exit", (status: number | null, name?: string) => {
-    code = status;
-    signal = name;
-  });
   // ssh2's client says "close" when standard output was read to its end; standard error may still wait.
   const ends = [once(channel, "close"), once(channel, "end"), once(channel.stderr, "end")];
   return Promise.all(ends).then(() => {
     const all = Buffer.concat(output);
+    const { code, signal } = exits.get(channel) ?? { code: null, signal: undefined };
     return { code, signal, output: all, errors: Buffer.concat(errors), text: all.toString() };
   });
 }
 
+export function recordExit(channel: ClientChannel): ClientChannel {
+  channel.on("exit", (code: number | null, signal?: string) =>
+    exits.set(channel, { code, signal }),
+  );
+  return channel;
+}
+
 export function open(client: Client, command: string, pty = false): Promise<ClientChannel> {
   return new Promise((resolve, reject) => {
-    client.exec(command, { pty }, (error, channel) => (error ? reject(error) : resolve(channel)));
+    client.exec(command, { pty }, (error, channel) => {
+      if (error) return reject(error);
+      resolve(recordExit(channel));
+    });
   });
 }
 

@@ -61,7 +61,7 @@ export function localBackend(options: LocalOptions): Backend {
         await clock.sleep(LOCAL_WATCH_POLL_MS, signal);
       }
     },
-    terminate: (ref, signal) => terminate(() => store.load(ref.name), clock, signal),
+    terminate: (ref, signal) => terminate(() => store.load(ref.name), clock, signal, log),
     async list() {
       const { machines, complete } = store.all();
       return { machines: living(machines).map((machine) => toListed(machine, name)), complete };

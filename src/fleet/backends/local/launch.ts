@@ -1,5 +1,5 @@
 /** Starts the machine process and waits until it listens. */
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../../base/clock.ts";
 import { BridgeError } from "../../../base/errors.ts";
@@ -74,6 +74,7 @@ export function ended(why: string): BridgeError {
 
 function failed(machine: Stored): BridgeError {
   const path = join(machine.folder, FILES.log);
-  const tail = readFileSync(path, "utf8").trim().slice(-LOCAL_LOG_TAIL_CHARS);
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const tail = text.trim().slice(-LOCAL_LOG_TAIL_CHARS);
   return new BridgeError("bug", `the machine program failed: ${tail}`, { fix: `see ${path}` });
 }

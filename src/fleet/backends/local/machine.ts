@@ -27,7 +27,7 @@ import { allProcesses, descendants, hasEnded, identify, type Process } from "./p
 import { createRecord, FILES, readRecord, writeRecord } from "./records.ts";
 import type { ExitRecord, Job, Secrets, UsageRecord } from "./schemas.ts";
 import { type MachineServer, startServer } from "./server.ts";
-import { createTenant, type Tenant } from "./tenant.ts";
+import { createTenant, removeTenant, type Tenant } from "./tenant.ts";
 import { createMeter, type Meter } from "./usage.ts";
 
 export interface MachineOptions {
@@ -74,7 +74,7 @@ export async function runMachine(options: MachineOptions): Promise<number> {
   meter.sample(clock.monotonicMs());
   finish(folder, { cause, failure: null }, meter);
   log.info("machine-ended", { cause });
-  rmSync(join(folder, FILES.home), { recursive: true, force: true });
+  if (!removeTenant(folder)) log.warn("tenant-files-remain");
   return 0;
 }
 

@@ -19,7 +19,10 @@ export interface LocalOptions {
   readonly pricePerHourMicros: number;
   /** Ports the machines may listen on, both ends included; without it the system chooses. */
   readonly portRange?: PortRange;
-  /** What starts the machine program; the machine's folder is added as the last argument. */
+  /**
+   * What starts the machine program, its first word absolute (our own PATH does not count); the machine's folder is
+   * added as the last argument.
+   */
   readonly command: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;

@@ -3,8 +3,7 @@ import { closeSync } from "node:fs";
 import type { ServerChannel } from "ssh2";
 import { openPipe } from "./libc.ts";
 import { type ChannelOutput, createOutput, type Direction } from "./output.ts";
-import { signal } from "./proc.ts";
-import type { Program } from "./program.ts";
+import { type Program, signalGroup } from "./program.ts";
 import { adopt, type Tenant } from "./tenant.ts";
 
 /** Throws when the command cannot be started. */
@@ -44,7 +43,7 @@ export function runPiped(
   return {
     ended: child.exited.then(() => child.signalCode ?? child.exitCode ?? 0),
     drained, // as in sshd, not before the last holder of the pipes has ended
-    signal: (name) => void signal(-child.pid, name),
+    signal: (name) => signalGroup(child, name),
     resize: () => {},
     hangUp() {
       stopInput();

@@ -99,14 +99,12 @@ export function startEnvironment(pid: number): readonly string[] {
   return readProc(`${pid}/environ`)?.split("\0") ?? [];
 }
 
-/** Sends a signal; false when there is nothing left to signal. Throws when it is not ours to signal. */
-export function signal(pid: number, name: NodeJS.Signals): boolean {
+/** To one process, or with a negative pid to a group. Whoever sends it looks himself whether it helped. */
+export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
-    throw error;
+  } catch {
+    // it has ended, or runs as another user (sudo)
   }
 }
 

@@ -14,7 +14,7 @@ import { ended, launch, untilReady } from "./launch.ts";
 import type { LocalOptions } from "./options.ts";
 import { FILES } from "./records.ts";
 import { type Job, type JobOrder, records } from "./schemas.ts";
-import { type Store, type Stored, stateOf } from "./store.ts";
+import type { Store, Stored } from "./store.ts";
 import { TENANT_USER } from "./tenant.ts";
 
 const HOST = "127.0.0.1";
@@ -54,8 +54,10 @@ async function provision(
     throw new BridgeError("bug", `the machine ${order.name} was ordered differently before`);
   }
   const { clock, name } = options;
-  const over = machine.endingMs !== undefined || machine.exit !== undefined;
-  if (over || stateOf(machine, clock.nowMs()) === "ended") throw ended("none is started twice");
+  const died = machine.process !== undefined && !machine.alive;
+  if (died || machine.endingMs !== undefined || machine.exit !== undefined) {
+    throw ended("none is started twice");
+  }
   const handedOver = toMachine(machine, name);
   if (handedOver !== undefined) return handedOver;
   let child: Bun.Subprocess | undefined;

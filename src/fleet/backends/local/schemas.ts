@@ -2,7 +2,7 @@
 
 import { codec, integer, oneOf, type Static, strictObject, Type } from "../../../base/schema.ts";
 import { ShapeSchema } from "../../../coalition/classes.ts";
-import { USAGE_BASES } from "../../backend.ts";
+import { USAGE_BASES } from "../../../coalition/log.ts";
 
 const KeySchema = Type.String({ pattern: "^[0-9a-f]{64}$" });
 const PortSchema = integer(1, 65_535);

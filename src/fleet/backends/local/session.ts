@@ -15,6 +15,7 @@ const SIGNALS = ["ABRT", "ALRM", "HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "
 const CANNOT_START = 126; // what shells answer when a command cannot be run
 
 export function serveSessions(client: Connection, tenant: Tenant): void {
+  client.setMaxListeners(2 * LOCAL_SESSIONS_MAX); // every session listens for the connection's end
   client.on("session", (accept, reject) => {
     if (tenant.sessions >= LOCAL_SESSIONS_MAX) return reject();
     serveSession(accept(), client, tenant);
@@ -24,8 +25,9 @@ export function serveSessions(client: Connection, tenant: Tenant): void {
 function serveSession(session: Session, client: Connection, tenant: Tenant): void {
   let wanted: Screen | undefined;
   let program: Program | undefined;
-  tenant.sessions += 1;
+  let started = false;
   let over = false;
+  tenant.sessions += 1;
   const end = (): void => {
     if (over) return;
     over = true;
@@ -48,12 +50,13 @@ function serveSession(session: Session, client: Connection, tenant: Tenant): voi
     if (name !== undefined) program?.signal(`SIG${name}`);
     accept?.();
   });
-  session.on("shell", (accept) => {
-    program = start(accept(), tenant, [tenant.shell], wanted);
-  });
-  session.on("exec", (accept, _reject, info) => {
-    program = start(accept(), tenant, [tenant.shell, "-c", info.command], wanted);
-  });
+  const begin = (accept: () => ServerChannel, ...command: string[]): void => {
+    if (started) return; // one program per channel; the library refuses the second by itself
+    started = true;
+    program = start(accept(), tenant, [tenant.shell, ...command], wanted);
+  };
+  session.on("shell", (accept) => begin(accept));
+  session.on("exec", (accept, _reject, info) => begin(accept, "-c", info.command));
 }
 
 function start(

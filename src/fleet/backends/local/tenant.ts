@@ -1,5 +1,5 @@
 /** What the tenant finds on the machine: a folder, an environment, `poweroff`, and how programs are started. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/log.ts";
@@ -56,6 +56,27 @@ export function createTenant(
     sessions: 0,
     launcher,
   };
+}
+
+/** Deletes what the tenant had. False when something could not be deleted. */
+export function removeTenant(folder: string): boolean {
+  const paths = [join(folder, FILES.home), join(folder, FILES.bin)];
+  const remove = (): void => {
+    for (const path of paths) rmSync(path, { recursive: true, force: true });
+  };
+  try {
+    remove();
+    return true;
+  } catch {
+    // A folder the tenant took our rights to, as build tools do with their caches.
+    Bun.spawnSync(["/bin/chmod", "-R", "u+rwX", ...paths.filter(existsSync)]);
+  }
+  try {
+    remove();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Keeps a started program out of the hands of the reaper until the runtime has seen its end. */

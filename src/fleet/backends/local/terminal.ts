@@ -3,8 +3,7 @@ import { closeSync, constants, openSync, readlinkSync } from "node:fs";
 import type { ServerChannel } from "ssh2";
 import { LOCAL_TERMINAL_DRAIN_MS } from "../../../base/limits.ts";
 import { holdOutput } from "./libc.ts";
-import { signal } from "./proc.ts";
-import type { Program } from "./program.ts";
+import { type Program, signalGroup } from "./program.ts";
 import { adopt, type Tenant } from "./tenant.ts";
 
 export interface Screen {
@@ -64,7 +63,7 @@ export function runInTerminal(
     drained: child.exited
       .then(() => Promise.race([drained, tenant.clock.sleep(LOCAL_TERMINAL_DRAIN_MS)]))
       .then(end),
-    signal: (name) => void signal(-child.pid, name),
+    signal: (name) => signalGroup(child, name),
     resize(columns, rows) {
       if (terminal?.closed === false) terminal.resize(clamp(columns, 80), clamp(rows, 24));
     },

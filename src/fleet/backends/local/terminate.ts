@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../../base/clock.ts";
 import { LOCAL_KILL_POLL_MS, LOCAL_TERM_MS_MAX } from "../../../base/limits.ts";
+import type { Logger } from "../../../base/log.ts";
 import type { Usage } from "../../backend.ts";
 import { endProcesses } from "./ending.ts";
 import { leftovers } from "./leftovers.ts";
@@ -10,6 +11,7 @@ import { isAlive, type ProcessIdentity, signal } from "./proc.ts";
 import { createRecord, FILES, writeRecord } from "./records.ts";
 import type { ExitRecord } from "./schemas.ts";
 import type { Stored } from "./store.ts";
+import { removeTenant } from "./tenant.ts";
 
 export const UNKNOWN_USAGE = {
   cpuCoreMs: 0,
@@ -23,6 +25,7 @@ export async function terminate(
   load: () => Stored | undefined,
   clock: Clock,
   abort: AbortSignal,
+  log: Logger,
 ): Promise<"gone" | "ending"> {
   const first = load();
   if (first === undefined) return "gone";
@@ -43,14 +46,13 @@ export async function terminate(
   }
   if (!(await endProcesses(() => leftovers(load() ?? machine), clock, 0))) return "ending";
   settle(load() ?? machine, machine.alive ? "ended" : "lost");
+  if (!removeTenant(machine.folder)) log.warn("tenant-files-remain", { folder: machine.folder });
   return "gone";
 }
 
-/** The last word on a machine that could not say it itself, and the end of what the tenant left. */
+/** The last word on a machine that could not say it itself. */
 function settle(machine: Stored, cause: ExitRecord["cause"]): void {
   const usage = machine.usage?.usage ?? UNKNOWN_USAGE;
   createRecord(machine.folder, FILES.exit, { cause, usage, failure: null });
-  for (const file of [FILES.home, FILES.bin, FILES.secrets]) {
-    rmSync(join(machine.folder, file), { recursive: true, force: true });
-  }
+  rmSync(join(machine.folder, FILES.secrets), { force: true });
 }

@@ -1,0 +1,92 @@
+/** 1,000 grants through one provider whose 64 machines are always all taken: none lost, none twice, little memory. */
+import { randomSeed } from "../../src/base/ed25519.ts";
+import type { LoadCalls, LoadResult } from "./load-worker.ts";
+import { atMost, type Findings, type Measure } from "./measure.ts";
+import { peakMemoryMib, residentMemoryMib } from "./process-figures.ts";
+import type { ProviderCalls } from "./provider-worker.ts";
+import { rounded } from "./statistics.ts";
+import type { Worker } from "./worker.ts";
+import { inWorld, type World } from "./world.ts";
+
+const COUNT = 1000;
+const MACHINES = 64;
+const RSS_MIB_MAX = 300;
+/** Keeps the house full. The committee gives up a request that has waited 18 ticks for a place, so not many more. */
+const OPEN_MAX = MACHINES + 4;
+const WITHIN_MS = 15 * 60_000;
+const LOOK_MS = 500;
+
+export const thousand: Measure = {
+  name: "thousand",
+  title: `${COUNT} grants through one provider, ${MACHINES} machines at once`,
+  run: (say) => inWorld((world) => measure(world, say)),
+};
+
+async function measure(world: World, say: (line: string) => void): Promise<Findings> {
+  const provider = world.worker<ProviderCalls>("provider-worker.ts");
+  await provider.call("start", {
+    ...{ coalitionFile: world.coalitionFile, folder: world.folder("provider"), name: "thousand" },
+    ...{ operatorSeed: randomSeed(), grantsMax: MACHINES, regionClass: "europe" },
+    ends: "whenFull",
+  });
+  const rssStartMib = residentMemoryMib(provider.pid);
+  const requesters = world.worker<LoadCalls>("load-worker.ts");
+  await requesters.call("join", { coalitionFile: world.coalitionFile });
+  const running = requesters.call("run", {
+    ...{ regionClass: "any", count: COUNT, perSecond: COUNT, openMax: OPEN_MAX },
+    withinMs: WITHIN_MS,
+  });
+  await watch(provider, requesters, running, say);
+  const result = await running;
+  const counts = await provider.call("counts");
+  const rssPeakMib = peakMemoryMib(provider.pid);
+  return {
+    figures: {
+      ...{ grants: result.sent, receipts: result.receipts, finalLogs: result.finalLogs },
+      ...{ lost: result.lost, twice: result.twice, refusals: JSON.stringify(result.refusals) },
+      ...{ machinesCreated: counts.created, machinesAtOnce: counts.peak },
+      grantsPerSecond: rounded((1000 * result.sent) / result.elapsedMs),
+      rssStartMib: rounded(rssStartMib, 1),
+      rssPeakMib: rounded(rssPeakMib, 1),
+    },
+    targets: [atMost("rssPeakMib", rssPeakMib, RSS_MIB_MAX)],
+    broken: faults(result, counts),
+  };
+}
+
+/** Says how far it is, and lets the last machines end once every request has one or had one. */
+async function watch(
+  provider: Worker<ProviderCalls>,
+  requesters: Worker<LoadCalls>,
+  running: Promise<LoadResult>,
+  say: (line: string) => void,
+): Promise<void> {
+  let over = false;
+  void running.finally(() => {
+    over = true;
+  });
+  let told = 0;
+  while (!over) {
+    const { receipts } = await requesters.call("progress");
+    if (receipts >= told + COUNT / 10) {
+      say(`${receipts} receipts`);
+      told = receipts;
+    }
+    if (receipts === COUNT) await provider.call("endAll");
+    await Bun.sleep(LOOK_MS);
+  }
+}
+
+function faults(
+  { lost, twice, receipts, finalLogs }: LoadResult,
+  counts: Awaited<ReturnType<ProviderCalls["counts"]>>,
+): string[] {
+  const faults: string[] = [];
+  if (lost + twice > 0 || receipts !== COUNT || finalLogs !== COUNT)
+    faults.push(`of ${COUNT} grants ${lost} were lost and ${twice} were answered twice`);
+  if (counts.created !== COUNT || counts.createdTwice > 0)
+    faults.push(`${counts.created} machines were made, ${counts.createdTwice} grants had two`);
+  if (counts.peak !== MACHINES) faults.push(`${counts.peak} machines ran at once`);
+  if (counts.live > 0) faults.push(`${counts.live} grants are still open`);
+  return faults;
+}

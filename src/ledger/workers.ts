@@ -76,6 +76,8 @@ export function startWorkers(options: WorkersOptions): Workers {
   const waiting = { quick: new Set<Job>(), slow: new Set<Job>(), long: new Set<Job>() };
   const busy = { quick: 0, slow: 0, long: 0 };
   const running = new Set<Promise<void>>();
+  /** Grants for which a backend is being called. */
+  const calling = new Set<string>();
   let stopped = false;
 
   return {
@@ -110,10 +112,16 @@ export function startWorkers(options: WorkersOptions): Workers {
     for (const lane of ["quick", "slow", "long"] as const) {
       for (const job of waiting[lane]) {
         if (busy[lane] >= LANE_MAX[lane]) break;
+        const { key } = job.effect;
+        // One call to a backend at a time for one grant: an aborted create may still make its machine, so its end is
+        // waited for before anybody is asked whether the machine is gone.
+        if (lane === "slow" && calling.has(key)) continue;
         waiting[lane].delete(job);
         busy[lane] += 1;
+        if (lane === "slow") calling.add(key);
         const run = work(job).finally(() => {
           busy[lane] -= 1;
+          if (lane === "slow") calling.delete(key);
           running.delete(run);
           if (!stopped) pump();
         });

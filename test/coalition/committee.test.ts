@@ -37,7 +37,10 @@ for (const size of [THREE, FOUR]) {
   describe(`${size.members} members, ${size.threshold} needed`, () => {
     test("every request gets exactly one grant, which every member holds and anyone can check", async () => {
       const of = await running(size);
-      const { actor, granted } = await stand(of, "alpha", () => "admit", { free: 100 });
+      const { actor, granted, card } = await stand(of, "alpha", () => "admit", { free: 100 });
+      const idle = { cpuMillicoresProvisioned: 0, ramMibProvisioned: 0, grantsActive: 0 };
+      card({ telemetry: { ...idle, grantsMax: 100 } });
+      await of.clock.advance(100);
       const asked = Array.from({ length: 12 }, () => compose(of));
       for (const one of asked) send(of, one);
       await of.clock.advance(30_000);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import type { Verdict } from "./attestation/verdict.ts";
 import { type Bytes32, toHex } from "./base/bytes.ts";
-import { systemClock } from "./base/clock.ts";
+import { systemClock, timeoutSignal } from "./base/clock.ts";
 import { randomSeed, signingKey } from "./base/ed25519.ts";
 import { MINUTE_MS } from "./base/limits.ts";
 import type { Logger } from "./base/log.ts";
@@ -20,10 +20,12 @@ import { loadProviderConfig, readConfigFile } from "./config/load.ts";
 import { DEMO_BANNER, MEMBERS, makeCoalition, startMembers, THRESHOLD } from "./demo-coalition.ts";
 import type { GrantState } from "./ledger/state.ts";
 import { type OperatedProvider, operateProvider } from "./operate.ts";
+import type { Provider } from "./provider.ts";
 import { END_COMMAND, writeAccess } from "./receipt/access.ts";
 import { type LoginResult, runOnMachine } from "./receipt/login.ts";
 import type { SshAccessReceipt } from "./receipt/receipt.ts";
 import { joinAsRequester, type Requester } from "./requester.ts";
+import { drain } from "./stages/drain.ts";
 import type { Order } from "./zipnet/compose.ts";
 
 const STOP_STAGE_MS = 10_000;
@@ -71,6 +73,7 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
     onStep("starting the provider and waiting for its first card");
     const opened = await startDemoProvider(dir, log);
     shutdown.defer("provider", () => opened.close());
+    shutdown.defer("machines", () => endMachines(opened.provider));
     await opened.provider.ready;
     onStep("joining as a requester");
     const requester = await joinAsRequester(
@@ -152,6 +155,13 @@ async function oneGrant(
       total: Math.round(performance.now() - startedMs),
     },
   };
+}
+
+/** Nothing outlives the demo, however it ends: its folder goes, and with it all that could find a machine again. */
+async function endMachines(provider: Provider): Promise<void> {
+  const signal = timeoutSignal(systemClock, STOP_STAGE_MS);
+  const order = { reason: "stop", waitMs: 0, terminate: true, onWaiting() {} } as const;
+  await drain({ ...provider, ...provider.context }, order, signal);
 }
 
 /** The verdict on the only provider there is. */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { equal } from "./base/bytes.ts";
 import type { Clock } from "./base/clock.ts";
 import { signingKey } from "./base/ed25519.ts";
-import { BridgeError } from "./base/errors.ts";
+import { BridgeError, hasCode } from "./base/errors.ts";
 import { BALLOT_KEEP_EXTRA_TICKS, SWEEP_INTERVAL_MS } from "./base/limits.ts";
 import type { Logger } from "./base/log.ts";
 import type { Secret } from "./base/secret.ts";
@@ -80,7 +80,7 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
   shutdown.defer("network", () => network.leave());
   const { replica, node } = network;
 
-  const ballot = openBallot(join(stateDir, "ballot.db"), () => records.tick().seq);
+  const ballot = openBallot(join(stateDir, "ballot.db"), () => records.tick().seq, log);
   shutdown.defer("ballot", () => ballot.close());
   const market = openMarket(records);
   const signer = createSigner(coalition, index, options.grantShare.reveal());
@@ -140,7 +140,12 @@ async function pruneBallot(
   while (!signal.aborted) {
     await clock.sleep(SWEEP_INTERVAL_MS, signal);
     const before = records.tick().seq - lifeTicks;
-    if (!signal.aborted && before > 0) ballot.prune(before);
+    if (signal.aborted || before <= 0) continue;
+    try {
+      ballot.prune(before);
+    } catch (error) {
+      if (!hasCode(error, "journal-unwritable")) throw error; // it has raised its alarm; the next round comes
+    }
   }
 }
 

@@ -20,7 +20,7 @@ import { readSeed } from "./config/secrets.ts";
 import { checkNoneDropped, openBackends } from "./fleet/configured.ts";
 import type { Caps } from "./ledger/inbox.ts";
 import { type Provider, startProvider } from "./provider.ts";
-import { drain } from "./stages/drain.ts";
+import { type DrainResult, drain } from "./stages/drain.ts";
 import { ADMIN_URL_FILE, forgetDrain, openProviderState, recordDrain } from "./stages/state-dir.ts";
 
 export interface OperatedProvider {
@@ -110,7 +110,7 @@ export interface Stopper {
   retire(options: { readonly terminate: boolean }): void;
   resume(): void;
   readonly done: Promise<{
-    readonly result: "drained" | "live";
+    readonly result: DrainResult;
     readonly reason: Marker["reason"];
   }>;
 }
@@ -155,14 +155,8 @@ function createStopper(provider: Provider, waitMs: number, log: Logger): Stopper
       waitMs,
       onWaiting: (live: number) => log.debug("draining", { live }),
     };
-    try {
-      const result = await drain({ ...provider, clock: systemClock }, options, signal);
-      if (result !== "cancelled") settle({ result, reason });
-    } catch (error) {
-      // Nothing is left running, but the coalition could not be told; the next start may serve again.
-      log.error("marker-not-published", { error });
-      settle({ result: "live", reason });
-    }
+    const result = await drain({ ...provider, clock: systemClock, log }, options, signal);
+    if (result !== "cancelled") settle({ result, reason });
   }
 }
 

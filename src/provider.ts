@@ -8,6 +8,7 @@
  */
 import { toHex } from "./base/bytes.ts";
 import type { Clock } from "./base/clock.ts";
+import { JOURNAL_PRUNE_MS } from "./base/limits.ts";
 import type { Logger } from "./base/log.ts";
 import type { Secret } from "./base/secret.ts";
 import { Shutdown } from "./base/shutdown.ts";
@@ -21,11 +22,12 @@ import { type Ledger, startLedger } from "./ledger/ledger.ts";
 import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { type CardKeeper, createCardKeeper } from "./stages/card.ts";
 import type { StageContext } from "./stages/context.ts";
+import { runDeadlines } from "./stages/deadlines.ts";
 import { createHandlers } from "./stages/handlers.ts";
 import { createIdentity, endorseSelf, type MutableIdentity } from "./stages/identity.ts";
-import { runInbox } from "./stages/inbox.ts";
+import { giveWay, runInbox } from "./stages/inbox.ts";
 import { createStanding, type StandingKeeper } from "./stages/standing.ts";
-import { claimOf, runEvery } from "./stages/sweep.ts";
+import { claimOf, pruneJournal, runEvery } from "./stages/sweep.ts";
 import { allCollections, boardRecords } from "./zipnet/board.ts";
 
 export interface ProviderOptions {
@@ -95,11 +97,13 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const { replica } = network;
   const context: StageContext = { ...identity, ...options, records, board, fleet, replica };
   const standing = createStanding(context, journal);
+  const informed = Promise.withResolvers<void>();
   const ledger: Ledger = startLedger({
     journal,
     clock,
     log,
-    handle: createHandlers(context),
+    handle: createHandlers(context, standing),
+    maySpend: informed.promise,
     context: () => ({
       nowMs: Math.floor(clock.nowMs()),
       nowTick: records.tick().seq,
@@ -112,24 +116,26 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     }),
   });
   shutdown.defer("ledger", () => ledger.stop());
+  void runDeadlines(context, ledger, shutdown.signal);
 
   // What the coalition is told about us, and how books and backends are kept in step.
   const cards: CardKeeper = createCardKeeper(context, {
     ...options,
     refreshMs: options.cardRefreshMs,
     books: () => ledger.books(),
-    status: () => standing.cardStatus(ledger.fault() !== undefined),
+    status: () => standing.cardStatus(options.caps.killSwitch || ledger.fault() !== undefined),
     remembered: standing.offers,
   });
   const reconciler = createReconciler({ fleet, clock, log, claim: claimOf(context, ledger) });
   ledger.onChange(({ before, after }) => {
     if (before?.state !== after.state) cards.changed();
   });
+  ledger.onFault(() => cards.changed());
   fleet.onChange(() => cards.changed());
   standing.onChange(() => cards.changed());
 
   const parts = { context, network, fleet, ledger, standing, cards, reconciler };
-  const ready = goLive(options, parts, identity, shutdown.signal);
+  const ready = goLive(options, parts, identity, informed.resolve, shutdown.signal);
   ready.catch((error: unknown) => {
     if (!shutdown.signal.aborted) log.error("provider-not-ready", { error });
   });
@@ -148,6 +154,7 @@ async function goLive(
   options: ProviderOptions,
   { context, fleet, ledger, standing, cards, reconciler }: Omit<Provider, "ready" | "stop">,
   identity: MutableIdentity,
+  informed: () => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { coalition, clock, log } = options;
@@ -162,10 +169,15 @@ async function goLive(
     lastSeq: standing.lastSeq,
     signal,
   });
+  giveWay(context, ledger);
   await fleet.refresh(signal);
+  informed();
   cards.publish();
   void runInbox(context, ledger, signal);
   void cards.run(signal);
   void runEvery(options.reconcileIntervalMs, clock, signal, log, () => reconciler.sweep(signal));
+  void runEvery(JOURNAL_PRUNE_MS, clock, signal, log, async () =>
+    pruneJournal(context, options.journal),
+  );
   log.info("ready", { provider: toHex(context.providerId).slice(0, 12) });
 }

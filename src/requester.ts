@@ -9,12 +9,12 @@ import { randomSeed, signingKey } from "./base/ed25519.ts";
 import type { Logger } from "./base/log.ts";
 import type { ProviderCard } from "./coalition/card.ts";
 import type { Coalition } from "./coalition/config.ts";
-import { type ComputeGrant, grantId } from "./coalition/grant.ts";
-import { type ComputeLog, isFinal } from "./coalition/log.ts";
-import { type CoalitionRecords, coalitionRecords, logChain } from "./coalition/records.ts";
+import type { ComputeGrant } from "./coalition/grant.ts";
+import type { ComputeLog } from "./coalition/log.ts";
+import { type CoalitionRecords, coalitionRecords } from "./coalition/records.ts";
 import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { encodeRecord, signRecord } from "./network/record.ts";
-import { awaitReceipt, type Outcome, type Progress, untilFound } from "./receipt/await.ts";
+import { awaitLog, awaitReceipt, type Outcome, type Progress } from "./receipt/await.ts";
 import { type Ack, allCollections, boardRecords } from "./zipnet/board.ts";
 import { composeRequest, type Order, type RequestState, seedOf } from "./zipnet/compose.ts";
 import { packRequest, unpackRequest } from "./zipnet/message.ts";
@@ -110,11 +110,7 @@ export async function joinAsRequester(
       const ack: Ack = { v: 1, providerId, tag };
       await replica.confirm(signRecord(key, coalition.network, "ack", ack), members, 1, until);
     },
-    awaitLog: (grant, until) =>
-      untilFound(view, until, () => {
-        const last = logChain(records.logs, grantId(grant)).at(-1);
-        return last !== undefined && isFinal(last) ? last : undefined;
-      }),
+    awaitLog: (grant, until) => awaitLog(view, grant, until),
     leave: () => network.leave(),
   };
 }

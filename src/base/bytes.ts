@@ -64,9 +64,7 @@ export function fromUtf8(bytes: Uint8Array): string {
 }
 
 export function u32be(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return bytes;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
 export function u64be(value: number): Uint8Array {

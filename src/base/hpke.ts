@@ -36,6 +36,8 @@ export const HPKE_OVERHEAD_BYTES = 32 + 16;
 const VERSION = utf8("HPKE-v1");
 const KEM_SUITE = concat(utf8("KEM"), new Uint8Array([0x00, 0x20]));
 const SUITE = concat(utf8("HPKE"), new Uint8Array([0x00, 0x20, 0x00, 0x01, 0x00, 0x03]));
+/** Any private key tells: RFC 7748 clamps it to a multiple of the cofactor. */
+const PROBE = new Uint8Array(32).fill(1);
 const MODE_BASE = 0x00;
 const MODE_AUTH = 0x02;
 
@@ -94,6 +96,16 @@ export function open(recipient: KemKeyPair, sealed: Uint8Array, options: OpenOpt
     throw new BridgeError("cannot-open", "sealed to another key, for another context, or altered", {
       cause,
     });
+  }
+}
+
+/** False for a key of small order: nothing can be sealed to it, so whoever names one cannot be answered. */
+export function canSealTo(publicKey: Uint8Array): boolean {
+  try {
+    zero(dh(PROBE, publicKey));
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -12,6 +12,13 @@ const options = {
   json: { help: "print JSON" },
 };
 
+const TOLD: Readonly<Record<string, string>> = {
+  drained: "drained; the marker is published",
+  live: "stopped with live grants and no marker; start it again to adopt them",
+  unmarked:
+    "nothing runs any more, but the members did not take the marker; start it again, and drain it again",
+};
+
 export const drainCommand: Command = {
   name: "drain",
   summary: "stop taking grants, wait for the live ones, stop",
@@ -66,11 +73,6 @@ async function order(values: Values, admin: AdminClient, path: string): Promise<
   if (result === "drained") progress.done();
   else progress.fail();
   if (json) printJson({ ok: result === "drained", result });
-  else
-    print(
-      result === "drained"
-        ? "drained; the marker is published"
-        : "stopped with live grants and no marker; start it again to adopt them",
-    );
+  else print(TOLD[result] ?? result);
   return result === "drained" ? 0 : 1;
 }

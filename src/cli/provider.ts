@@ -40,7 +40,10 @@ async function serve(operated: OperatedProvider, log: Logger): Promise<ExitCode>
   const code = await Promise.race([
     stopper.done.then(({ result }): ExitCode => {
       if (result === "drained") return 0;
-      log.error("grants-left-running", { fix: "start again to adopt them, or drain --terminate" });
+      if (result === "live")
+        log.error("grants-left-running", {
+          fix: "start again to adopt them, or drain --terminate",
+        });
       return 1;
     }),
     provider.standing.fenced.then((): ExitCode => {

@@ -12,13 +12,15 @@
 import { Database } from "bun:sqlite";
 import { compare, toHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
 
 export interface Release {
   readonly requestId: Uint8Array;
   readonly attempt: number;
   readonly providerId: Uint8Array;
-  /** Endorsement seq of the instance that got the share. */
+  /** Endorsement seq and boot key of the instance that got the share. */
   readonly seq: number;
+  readonly bootKey: Uint8Array;
 }
 
 export interface Ballot {
@@ -34,7 +36,10 @@ export interface Ballot {
   ): void;
   /** True when this member has voted for exactly this grant. */
   hasVoted(requestId: Uint8Array, attempt: number, grantId: Uint8Array): boolean;
-  /** Records a release. Throws `attempt-passed`, `not-the-provider`, or `stale-epoch` for an older instance. */
+  /**
+   * Records a release. Throws `attempt-passed`, `not-the-provider`, or `stale-epoch` for an older instance, and for
+   * another one of the same seq: of two that were started at once only the first to ask is answered.
+   */
   release(release: Release): void;
   releases(requestId: Uint8Array): Release[];
   /** Forgets requests last touched before this tick; they have lapsed for everybody. */
@@ -43,9 +48,10 @@ export interface Ballot {
 }
 
 type VoteRow = { attempt: number; grant_id: Uint8Array };
-type ReleaseRow = { attempt: number; provider_id: Uint8Array; seq: number };
+type ReleaseRow = { attempt: number; provider_id: Uint8Array; seq: number; boot_key: Uint8Array };
 
-export function openBallot(path: string, nowTick: () => number): Ballot {
+/** What cannot be written is not answered: `journal-unwritable`, and an alarm in the log. */
+export function openBallot(path: string, nowTick: () => number, log: Logger): Ballot {
   const db = new Database(path, { create: true, strict: true });
   db.run("PRAGMA journal_mode = WAL");
   db.run("PRAGMA synchronous = FULL");
@@ -53,23 +59,37 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
     "CREATE TABLE IF NOT EXISTS votes (request BLOB, attempt INTEGER, grant_id BLOB NOT NULL, tick INTEGER NOT NULL, PRIMARY KEY (request, attempt)) WITHOUT ROWID",
   );
   db.run(
-    "CREATE TABLE IF NOT EXISTS releases (request BLOB, attempt INTEGER, provider_id BLOB NOT NULL, seq INTEGER NOT NULL, tick INTEGER NOT NULL, PRIMARY KEY (request, attempt)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS releases (request BLOB, attempt INTEGER, provider_id BLOB NOT NULL, seq INTEGER NOT NULL, boot_key BLOB NOT NULL, tick INTEGER NOT NULL, PRIMARY KEY (request, attempt)) WITHOUT ROWID",
   );
   const votesOf = db.query<VoteRow, [Uint8Array]>(
     "SELECT attempt, grant_id FROM votes WHERE request = ?",
   );
   const releasesOf = db.query<ReleaseRow, [Uint8Array]>(
-    "SELECT attempt, provider_id, seq FROM releases WHERE request = ?",
+    "SELECT attempt, provider_id, seq, boot_key FROM releases WHERE request = ?",
   );
   const addVote = db.query("INSERT INTO votes VALUES (?, ?, ?, ?)");
-  const putRelease = db.query("INSERT OR REPLACE INTO releases VALUES (?, ?, ?, ?, ?)");
+  const putRelease = db.query("INSERT OR REPLACE INTO releases VALUES (?, ?, ?, ?, ?, ?)");
 
+  const write = (action: () => void): void => {
+    try {
+      action();
+    } catch (cause) {
+      const error = new BridgeError("journal-unwritable", "the ballot cannot be written", {
+        cause,
+        retry: "later",
+        fix: "free disk space or make the state directory writable; until then this member is silent",
+      });
+      log.error("ballot-unwritable", { error });
+      throw error;
+    }
+  };
   const releases = (requestId: Uint8Array): Release[] =>
     releasesOf.all(requestId).map((row) => ({
       requestId,
       attempt: row.attempt,
       providerId: row.provider_id,
       seq: row.seq,
+      bootKey: row.boot_key,
     }));
 
   return {
@@ -98,13 +118,13 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
           { retry: "later" },
         );
       }
-      addVote.run(requestId, attempt, grantId, nowTick());
+      write(() => addVote.run(requestId, attempt, grantId, nowTick()));
     },
     hasVoted: (requestId, attempt, grantId) =>
       votesOf
         .all(requestId)
         .some((vote) => vote.attempt === attempt && compare(vote.grant_id, grantId) === 0),
-    release({ requestId, attempt, providerId, seq }) {
+    release({ requestId, attempt, providerId, seq, bootKey }) {
       const held = releases(requestId);
       if ([...votesOf.all(requestId), ...held].some((later) => later.attempt > attempt)) {
         throw new BridgeError(
@@ -120,17 +140,19 @@ export function openBallot(path: string, nowTick: () => number): Ballot {
             `attempt ${attempt} was released to another provider`,
           );
         }
-        if (seq < same.seq)
-          throw new BridgeError("stale-epoch", "a newer instance of this provider has the share");
-        if (seq === same.seq) return;
+        const sameInstance = seq === same.seq && compare(same.bootKey, bootKey) === 0;
+        if (seq <= same.seq && !sameInstance)
+          throw new BridgeError("stale-epoch", "another instance of this provider has the share");
+        if (sameInstance) return;
       }
-      putRelease.run(requestId, attempt, providerId, seq, nowTick());
+      write(() => putRelease.run(requestId, attempt, providerId, seq, bootKey, nowTick()));
     },
     releases,
-    prune(beforeTick) {
-      db.run("DELETE FROM votes WHERE tick < ?", [beforeTick]);
-      db.run("DELETE FROM releases WHERE tick < ?", [beforeTick]);
-    },
+    prune: (beforeTick) =>
+      write(() => {
+        db.run("DELETE FROM votes WHERE tick < ?", [beforeTick]);
+        db.run("DELETE FROM releases WHERE tick < ?", [beforeTick]);
+      }),
     close: () => db.close(),
   };
 }

@@ -44,6 +44,7 @@ const DURATION_STEPS_MS = [
   168 * HOUR_MS,
 ];
 
+export const DURATION_MIN_MS = must(DURATION_STEPS_MS[0], "the list is not empty");
 /** The longest duration class: nothing in the system may outlive it. */
 export const DURATION_MAX_MS = must(DURATION_STEPS_MS.at(-1), "the list is not empty");
 

@@ -3,12 +3,12 @@
  * boot key is born in the guest and dies with it; the ProviderId lives on because each new boot key is endorsed
  * with a higher seq. Every record of a provider carries its endorsement, so each can be judged alone.
  */
-import { type Bytes32, equal } from "../base/bytes.ts";
+import { type Bytes32, equal, toHex } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import { type SigningKey, verify } from "../base/ed25519.ts";
 import { BridgeError } from "../base/errors.ts";
-import { lp } from "../base/hash.ts";
-import { ENDORSEMENT_MS_MAX } from "../base/limits.ts";
+import { lp, sha256 } from "../base/hash.ts";
+import { ENDORSEMENT_MS_MAX, ENDORSEMENTS_KNOWN_MAX } from "../base/limits.ts";
 import { checkName } from "../base/names.ts";
 import {
   Bytes32Schema,
@@ -62,10 +62,18 @@ export function checkEndorsed(
   if (!equal(terms.bootKey, signer)) throw refused("the endorsement names another boot key");
   if (!equal(endorsedProvider(endorsement), provider))
     throw refused("the endorsement is for another provider");
-  if (!verify(terms.operator, signingInput(network, terms), signature)) {
+  const input = signingInput(network, terms);
+  const name = toHex(sha256(input, signature));
+  if (known.has(name)) return;
+  if (!verify(terms.operator, input, signature)) {
     throw refused("the operator's signature does not hold");
   }
+  if (known.size >= ENDORSEMENTS_KNOWN_MAX) known.clear();
+  known.add(name);
 }
+
+/** Endorsements whose signature held, by the hash of all that was checked: a provider's records all carry one. */
+const known = new Set<string>();
 
 export function endorsedProvider(endorsement: Endorsement): Bytes32 {
   return providerId(endorsement.operator, endorsement.name);

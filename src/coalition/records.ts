@@ -8,6 +8,7 @@ import { BridgeError } from "../base/errors.ts";
 import * as limits from "../base/limits.ts";
 import { Collection } from "../network/collection.ts";
 import { currentTick, type Tick, type TickVote, tickVoteCodec } from "./almanac.ts";
+import { logKey } from "./answers.ts";
 import { cardCodec, cardEpoch, type ProviderCard } from "./card.ts";
 import { type Coalition, memberByKey } from "./config.ts";
 import { checkEndorsed, type Endorsement } from "./endorsement.ts";
@@ -29,8 +30,8 @@ export interface CoalitionRecords {
   readonly ticks: Collection<TickVote>;
   readonly markers: Collection<Marker>;
   readonly cards: Collection<ProviderCard>;
-  readonly requests: Collection<RequestMessage>;
   readonly grants: Collection<ComputeGrant>;
+  readonly requests: Collection<RequestMessage>;
   readonly admissions: Collection<Admission>;
   readonly refusals: Collection<Refusal>;
   readonly logs: Collection<ComputeLog>;
@@ -53,13 +54,16 @@ export function coalitionRecords(coalition: Coalition): CoalitionRecords {
     recordsMax: limits.PROVIDERS_MAX,
     key: (marker) => toHex(marker.providerId),
     quota: (marker) => operatorQuota(marker.endorsement),
-    keepUntilTick: () => FOREVER,
+    perPeerMax: limits.PROVIDERS_PER_PEER_MAX,
+    // A stop outlives the cards it ends; a retirement is for good.
+    keepUntilTick: (marker, at) =>
+      marker.reason === "retire" ? FOREVER : Math.min(marker.tick, at) + keepTicks,
     rank: (marker) => [marker.reason === "retire" ? 1 : 0, marker.endorsement.seq],
     admit: (marker, signer) => checkProvider(coalition, marker, signer),
   });
   const cards = cardCollection(coalition, markers, tick);
-  const requests = requestCollection(coalition, tick);
   const grants = grantCollection(coalition);
+  const requests = requestCollection(coalition, grants, tick);
   const answered = (body: Admission | Refusal, signer: Bytes32, key: string): void => {
     checkProvider(coalition, body, signer);
     checkGranted(grants, body, key);
@@ -81,8 +85,8 @@ export function coalitionRecords(coalition: Coalition): CoalitionRecords {
     ticks,
     markers,
     cards,
-    requests,
     grants,
+    requests,
     admissions: new Collection<Admission>({ ...answers, kind: "admission", body: admissionCodec }),
     refusals: new Collection<Refusal>({ ...answers, kind: "refusal", body: refusalCodec }),
     logs: logCollection(coalition, grants),
@@ -109,22 +113,6 @@ export function coalitionRecords(coalition: Coalition): CoalitionRecords {
     });
     return logs;
   }
-}
-
-/** The whole chain of one grant, oldest first; nothing follows a final entry. */
-export function logChain(logs: Collection<ComputeLog>, grant: Uint8Array): ComputeLog[] {
-  const chain: ComputeLog[] = [];
-  for (let seq = 0; seq < limits.LOG_ENTRIES_MAX; seq += 1) {
-    const entry = logs.get(`${toHex(grant)}:${seq}`);
-    if (entry === undefined) break;
-    chain.push(entry.body);
-    if (isFinal(entry.body)) break;
-  }
-  return chain;
-}
-
-export function logKey(log: Pick<ComputeLog, "grantId" | "seq">): string {
-  return `${toHex(log.grantId)}:${log.seq}`;
 }
 
 function tickCollection(coalition: Coalition): Collection<TickVote> {
@@ -157,6 +145,7 @@ function cardCollection(
     recordsMax: limits.PROVIDERS_MAX,
     key: (card) => toHex(card.providerId),
     quota: (card) => operatorQuota(card.endorsement),
+    perPeerMax: limits.PROVIDERS_PER_PEER_MAX,
     keepUntilTick: (card) => card.tick + coalition.file.compute.keepTicks,
     rank: cardEpoch,
     admit(card, signer) {
@@ -177,8 +166,12 @@ function cardCollection(
   });
 }
 
-function requestCollection(coalition: Coalition, tick: () => Tick): Collection<RequestMessage> {
-  const { almanac, compute } = coalition.file;
+function requestCollection(
+  coalition: Coalition,
+  grants: Collection<ComputeGrant>,
+  tick: () => Tick,
+): Collection<RequestMessage> {
+  const { compute } = coalition.file;
   return new Collection<RequestMessage>({
     kind: "request",
     body: requestMessageCodec,
@@ -186,8 +179,14 @@ function requestCollection(coalition: Coalition, tick: () => Tick): Collection<R
     recordsMax: limits.REQUEST_RECORDS_MAX,
     key: ({ request }) => toHex(requestId(request)),
     quota: (_, signer) => ({ owner: toHex(signer), max: 1 }), // a one-time key signs once
-    keepUntilTick: ({ request }) =>
-      request.expiryTick + Math.ceil(request.durationMs / almanac.periodMs) + compute.keepTicks,
+    perPeerMax: limits.REQUESTS_PER_PEER_MAX,
+    // As long as its grants; one that nobody was granted is junk once it has expired.
+    keepUntilTick({ request }) {
+      const last = lastGrantTick(grants, requestId(request));
+      return last === undefined
+        ? request.expiryTick + compute.attemptTicks
+        : last + compute.keepTicks;
+    },
     admit(message, signer) {
       if (!equal(message.request.key, signer)) {
         throw new BridgeError("wrong-key", "a request is signed by the one-time key it names");
@@ -202,6 +201,16 @@ function requestCollection(coalition: Coalition, tick: () => Tick): Collection<R
       }
     },
   });
+}
+
+/** When the latest grant of a request ends, by its ticks. */
+function lastGrantTick(grants: Collection<ComputeGrant>, id: Bytes32): number | undefined {
+  let last: number | undefined;
+  for (let attempt = 1; attempt <= limits.ATTEMPTS_MAX; attempt += 1) {
+    const ends = grants.get(attemptKey(id, attempt))?.body.validToTick;
+    if (ends !== undefined) last = Math.max(last ?? 0, ends);
+  }
+  return last;
 }
 
 function grantCollection(coalition: Coalition): Collection<ComputeGrant> {

@@ -6,6 +6,7 @@ import type { Bytes32 } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import { BridgeError } from "../base/errors.ts";
 import { taggedHash } from "../base/hash.ts";
+import { canSealTo } from "../base/hpke.ts";
 import { ENVELOPE_BYTES, REQUEST_BYTES_MAX } from "../base/limits.ts";
 import {
   Bytes32Schema,
@@ -87,6 +88,7 @@ export function requestBodyHash(request: Omit<ComputeRequest, "bearerPointer">):
 /** What the schema cannot say. Throws `wrong-schema` or `too-large`. */
 export function checkRequest(message: RequestMessage): void {
   const { request, sealed } = message;
+  if (!canSealTo(request.replyKey)) throw wrong("replyKey is not a usable X25519 key");
   if (!isShapeClass(request.shape)) throw wrong("shape is not one of the listed classes");
   if (!isDurationClass(request.durationMs))
     throw wrong("durationMs is not one of the listed classes");

@@ -8,7 +8,7 @@ import { fromHex, toHex } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import type { Clock } from "../base/clock.ts";
 import { BridgeError, codeOf } from "../base/errors.ts";
-import { COMMITTEE_REQUEST_MS, PROPOSALS_AT_ONCE_MAX } from "../base/limits.ts";
+import { ATTEMPTS_MAX, COMMITTEE_REQUEST_MS, PROPOSALS_AT_ONCE_MAX } from "../base/limits.ts";
 import { correlate, type Logger } from "../base/log.ts";
 import { codec } from "../base/schema.ts";
 import type { Entry } from "../network/collection.ts";
@@ -41,25 +41,35 @@ export interface SchedulerOptions {
 
 const commitmentCodec = codec(CommitmentSchema, "commitment");
 
+interface Open {
+  readonly entry: Entry<RequestMessage>;
+  readonly id: Uint8Array;
+  readonly isOurs: readonly boolean[];
+}
+
 /** Runs until the signal aborts: wakes on every tick, request, refusal and card. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { coalition, records, market, clock, log, signal } = options;
   /** Requests that may still need a grant. */
-  const open = new Map<string, Entry<RequestMessage>>();
-  /** A proposal is repeated unchanged until its attempt has passed: a vote is for one grant only. */
+  const open = new Map<string, Open>();
+  /** Once this member has voted for its proposal it repeats it unchanged: a vote is for one grant only. */
   const proposals = new Map<string, ComputeGrant>();
   const running = new Set<string>();
   const wake = waker();
 
-  for (const entry of records.requests.values()) open.set(entry.key, entry);
+  const reopen = (entry: Entry<RequestMessage>): void => {
+    const id = fromHex(entry.key, "request id");
+    open.set(entry.key, open.get(entry.key) ?? { entry, id, isOurs: turns(id) });
+  };
+  for (const entry of records.requests.values()) reopen(entry);
   const unsubscribe = [
     records.requests.subscribe((entry) => {
-      open.set(entry.key, entry);
+      reopen(entry);
       wake.now();
     }),
     records.refusals.subscribe(({ body }) => {
       const entry = records.requests.get(toHex(body.requestId));
-      if (entry !== undefined) open.set(entry.key, entry);
+      if (entry !== undefined) reopen(entry);
       wake.now();
     }),
     records.cards.subscribe(() => wake.now()),
@@ -67,15 +77,23 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   ];
   while (!signal.aborted) {
     market.sweep();
-    for (const entry of open.values()) consider(entry);
+    for (const one of open.values()) consider(one);
     await wake.next(coalition.file.almanac.periodMs, clock, signal);
   }
   for (const stop of unsubscribe) stop();
 
-  function consider(entry: Entry<RequestMessage>): void {
+  /** By attempt: whether this member proposes. Hashed once per request, because every wake looks at all of them. */
+  function turns(id: Uint8Array): boolean[] {
+    const { length } = coalition.members;
+    return Array.from(
+      { length: ATTEMPTS_MAX + 1 },
+      (_, n) => proposerOf(id, n, length) === options.index,
+    );
+  }
+
+  function consider({ entry, id, isOurs }: Open): void {
     const { request } = entry.body;
     const now = records.tick().seq;
-    const id = fromHex(entry.key, "request id");
     const at = standing(
       attemptViews(records, id),
       entry.arrivalTick,
@@ -88,14 +106,13 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
       return;
     }
     if (at.state !== "open" || now === 0) return;
-    if (proposerOf(id, at.attempt, coalition.members.length) !== options.index) return;
+    if (isOurs[at.attempt] !== true) return;
     const key = attemptKey(id, at.attempt);
     if (running.has(key) || running.size >= PROPOSALS_AT_ONCE_MAX) return;
     const grant = proposals.get(key) ?? draft(request, id, at.attempt);
     if (grant === undefined) return;
-    proposals.set(key, grant);
     running.add(key);
-    void propose(grant)
+    void propose(key, grant)
       .catch((error: unknown) =>
         log.info("proposal-failed", { request: id, attempt: at.attempt, error }),
       )
@@ -120,8 +137,10 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
     return choice && grantFor(coalition, request, id, attempt, choice, now);
   }
 
-  async function propose(grant: ComputeGrant): Promise<void> {
+  async function propose(key: string, grant: ComputeGrant): Promise<void> {
     const own: Commitment = options.voter.vote(grant);
+    // Not before: a draft that a release lock holds up would be too old once the lock is gone.
+    proposals.set(key, grant);
     const ready = new Map([[options.index, own]]);
     const others = coalition.members.filter((member) => member.index !== options.index);
     const refusals: string[] = [];

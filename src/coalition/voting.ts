@@ -9,6 +9,8 @@ import { COMMITTEE_REQUEST_BYTES_MAX, GRANT_TIME_SLACK_MS } from "../base/limits
 import { codec, strictObject, Type } from "../base/schema.ts";
 import { signingInput, unsignedRecord } from "../network/record.ts";
 import type { PeerKey, Transport } from "../network/transport.ts";
+import type { Tick } from "./almanac.ts";
+import { logChain } from "./answers.ts";
 import { attemptViews, excludedProviders, standing } from "./attempts.ts";
 import type { Ballot, Release } from "./ballot.ts";
 import { type ClearingView, ineligible, proposerOf } from "./clearing.ts";
@@ -17,7 +19,7 @@ import { type ComputeGrant, GrantSchema, grantId } from "./grant.ts";
 import { attemptKey } from "./ids.ts";
 import { isFinal } from "./log.ts";
 import type { Market } from "./market.ts";
-import { type CoalitionRecords, logChain } from "./records.ts";
+import type { CoalitionRecords } from "./records.ts";
 import type { ComputeRequest } from "./request.ts";
 import { type Commitment, CommitmentSchema, type Signer } from "./signing.ts";
 
@@ -105,7 +107,7 @@ export function isOver(records: CoalitionRecords, release: Release): boolean {
 /** Throws `not-eligible` (or `attempt-passed`, `lacks-context`) with what is wrong with the proposal. */
 function judge(options: VoterOptions, grant: ComputeGrant): void {
   const { coalition, records, market } = options;
-  const { compute, almanac, committee } = coalition.file;
+  const { compute, committee } = coalition.file;
   const entry = records.requests.get(toHex(grant.requestId));
   if (entry === undefined)
     throw new BridgeError("lacks-context", "the request is not known here", { retry: "later" });
@@ -121,10 +123,7 @@ function judge(options: VoterOptions, grant: ComputeGrant): void {
   if (!due) throw no(`attempt ${grant.attempt} is not due`);
   if (grant.committeeEpoch !== committee.epoch) throw no("another committee epoch");
   checkTerms(grant, request);
-  const lifeTicks = Math.ceil(request.durationMs / almanac.periodMs) + compute.attemptTicks;
-  if (grant.validToTick > now.seq + 1 + lifeTicks) throw no("validToTick is too late");
-  const latestMs = now.timeMs + request.durationMs + compute.attemptTicks * almanac.periodMs;
-  if (grant.notAfterMs > latestMs + GRANT_TIME_SLACK_MS) throw no("notAfterMs is too late");
+  checkTimes(coalition, grant, request, now);
   checkWinner(market, grant, request, {
     nowTick: now.seq,
     cardTicks: compute.cardTicks,
@@ -139,6 +138,23 @@ function checkTerms(grant: ComputeGrant, request: ComputeRequest): void {
     equal(grant.manifestCommitment, request.manifestCommitment) &&
     equal(grant.bearerPointer, request.bearerPointer);
   if (!repeated) throw no("the grant does not repeat the request's commitments");
+}
+
+/** Neither more time than the request asked for, nor so little that its provider must refuse it for good. */
+function checkTimes(
+  { file: { compute, almanac } }: Coalition,
+  grant: ComputeGrant,
+  { durationMs }: ComputeRequest,
+  now: Tick,
+): void {
+  const asked = now.seq + Math.ceil(durationMs / almanac.periodMs);
+  // A proposal is repeated unchanged until its attempt has passed; our tick may be one ahead of the proposer's.
+  if (grant.validToTick < asked - 1) throw no("validToTick is too early");
+  if (grant.validToTick > asked + compute.attemptTicks + 1) throw no("validToTick is too late");
+  const earliestMs = now.timeMs + durationMs - GRANT_TIME_SLACK_MS;
+  const latestMs = now.timeMs + durationMs + compute.attemptTicks * almanac.periodMs;
+  if (grant.notAfterMs < earliestMs) throw no("notAfterMs is too early");
+  if (grant.notAfterMs > latestMs + GRANT_TIME_SLACK_MS) throw no("notAfterMs is too late");
 }
 
 function checkWinner(

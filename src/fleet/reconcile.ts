@@ -20,10 +20,10 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /**
-   * `claimed`: a live grant wants it. `settled`: its grant has ended here. `unknown`: no grant here knows it, and it
-   * may be another instance's, or one whose grant has not reached us yet.
+   * `claimed`: a live grant wants it. `unknown`: none does; it may be one whose grant has ended, has not reached us
+   * yet, or is another instance's.
    */
-  readonly claim: (machine: ListedMachine) => "claimed" | "settled" | "unknown";
+  readonly claim: (machine: ListedMachine) => "claimed" | "unknown";
 }
 
 export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions): Reconciler {

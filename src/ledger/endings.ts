@@ -23,16 +23,15 @@ interface Now {
   readonly nowTick: number;
 }
 
-/** A machine whose receipt nobody can have is refused, not logged: the requester may be served elsewhere. */
+/**
+ * Always into a log: its receipt may have been read before we know that it is posted, and a refusal would have the
+ * committee start a second machine for a request that was served.
+ */
 export function endRunning(
   state: Running,
   status: "completed" | "expired" | "failed",
-  detail: string,
 ): Terminating {
-  const undelivered = state.state === "running";
-  const code = status === "expired" ? "expired" : "unavailable";
-  const ending: Ending = undelivered ? { next: "refuse", code, detail } : { next: "log", status };
-  return terminate(state, ending);
+  return terminate(state, { next: "log", status });
 }
 
 export function terminate(state: Provisioning | Running, ending: Ending): Terminating {

@@ -59,13 +59,10 @@ export type GrantEvent =
     }
   /** The earliest of tick, wall clock and monotonic estimate has passed. */
   | { readonly type: "deadline" }
+  /** The coalition holds a refusal or a final log of this grant that another instance of this provider has signed. */
+  | { readonly type: "answered" }
   /** The operator ends it (drain with --terminate). */
   | { readonly type: "end"; readonly detail: string }
   | { readonly type: "gone" }
   | { readonly type: "log-published"; readonly seq: number }
   | { readonly type: "announced" };
-
-export type GrantEventType = GrantEvent["type"];
-
-/** Dropped under load without harm: sync brings grants back, usage is cumulative, deadlines are checked again. */
-export const DROPPABLE: readonly GrantEventType[] = ["granted", "sampled", "deadline", "acked"];

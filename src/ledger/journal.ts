@@ -34,8 +34,8 @@ export interface Journal {
   /** Durable settings of this provider: its last endorsement seq, its standing. */
   meta(name: string): string | undefined;
   setMeta(name: string, value: string): void;
-  /** Forgets settled grants whose tick bound lies before this tick. */
-  prune(beforeTick: number): void;
+  /** Forgets settled grants that ended before this tick and whose cost counts against a day before this one. */
+  prune(beforeTick: number, beforeDay: number): void;
   history(key: string): { readonly atMs: number; readonly event: string; readonly state: string }[];
   close(): void;
 }
@@ -81,6 +81,10 @@ export function openJournal(path: string, owner: string): Journal {
       for (const [name, amount] of totals) statements.addTotal.run(name, amount);
     },
   );
+  const prune = db.transaction((beforeTick: number, beforeDay: number) => {
+    statements.pruneTransitions.run(beforeTick, beforeDay);
+    statements.pruneGrants.run(beforeTick, beforeDay);
+  });
   return {
     live: () => statements.live.all().map((row) => decodeState(row.body)),
     has: (key) => statements.has.get(key) !== null,
@@ -97,11 +101,7 @@ export function openJournal(path: string, owner: string): Journal {
       new Map(statements.spend.all(fromDay).map(({ day, micros }) => [day, micros])),
     meta,
     setMeta: (name, value) => write(() => void statements.setMeta.run(name, value)),
-    prune: (beforeTick) =>
-      write(() => {
-        statements.pruneTransitions.run(beforeTick);
-        statements.pruneGrants.run(beforeTick);
-      }),
+    prune: (beforeTick, beforeDay) => write(() => prune(beforeTick, beforeDay)),
     history: (key) => statements.history.all(key),
     close: () => db.close(),
   };
@@ -170,9 +170,9 @@ function prepare(db: Database) {
     spend: db.query<{ day: number; micros: number }, [number]>(
       "SELECT day, SUM(micros) AS micros FROM grants WHERE live = 0 AND day >= ? GROUP BY day",
     ),
-    pruneGrants: db.query("DELETE FROM grants WHERE live = 0 AND valid_to < ?"),
+    pruneGrants: db.query("DELETE FROM grants WHERE live = 0 AND valid_to < ? AND day < ?"),
     pruneTransitions: db.query(
-      "DELETE FROM transitions WHERE key IN (SELECT key FROM grants WHERE live = 0 AND valid_to < ?)",
+      "DELETE FROM transitions WHERE key IN (SELECT key FROM grants WHERE live = 0 AND valid_to < ? AND day < ?)",
     ),
     history: db.query<{ atMs: number; event: string; state: string }, [string]>(
       "SELECT at_ms AS atMs, event, state FROM transitions WHERE key = ? ORDER BY seq",

@@ -39,6 +39,8 @@ export interface Ledger {
   totals(): ReadonlyMap<string, number>;
   /** Why nothing is admitted at the moment, or undefined. */
   fault(): BridgeError | undefined;
+  /** Called when `fault` begins or ends. */
+  onFault(listener: () => void): void;
   /** Called after a change is on disk. */
   onChange(listener: (change: GrantChange) => void): void;
   /** Stops workers and the writer; what was under way is done again after a restart. */
@@ -52,6 +54,8 @@ export interface LedgerOptions {
   /** Everything but the books, which only the writer knows. */
   readonly context: () => Omit<TransitionContext, "books">;
   readonly handle: EffectHandler;
+  /** Until it resolves no envelope is opened and no machine asked for; what runs is watched, ended and logged. */
+  readonly maySpend: Promise<void>;
 }
 
 interface Item {
@@ -65,6 +69,7 @@ export function startLedger(options: LedgerOptions): Ledger {
   const queue = new BoundedQueue<Item>(EXTERNAL_EVENTS_MAX + WORKERS_MAX + 4 * GRANTS_MAX);
   const live = new Map(journal.live().map((state) => [state.key, state]));
   const listeners: ((change: GrantChange) => void)[] = [];
+  const faultListeners: (() => void)[] = [];
   const totals = journal.totals();
   let books = openBooks(journal, live.values(), clock.nowMs());
   let fault: BridgeError | undefined;
@@ -75,6 +80,7 @@ export function startLedger(options: LedgerOptions): Ledger {
     clock,
     log,
     handle: options.handle,
+    maySpend: options.maySpend,
     stateOf: (key) => live.get(key),
   });
   const writer = write();
@@ -92,6 +98,7 @@ export function startLedger(options: LedgerOptions): Ledger {
     books: () => books,
     totals: () => totals,
     fault: () => fault,
+    onFault: (listener) => void faultListeners.push(listener),
     onChange: (listener) => void listeners.push(listener),
     async stop() {
       stopped = true;
@@ -114,17 +121,24 @@ export function startLedger(options: LedgerOptions): Ledger {
     for (;;) {
       try {
         apply(items);
-        if (fault !== undefined) log.info("journal-recovered");
-        fault = undefined;
+        if (fault === undefined) return;
+        log.info("journal-recovered");
+        setFault(undefined);
         return;
       } catch (error) {
         if (!(error instanceof BridgeError) || error.code !== "journal-unwritable") throw error;
         if (fault === undefined) log.error("journal-unwritable", { error, waiting: items.length });
-        fault = error;
+        setFault(error);
         if (stopped) return; // done again after the restart
         await clock.sleep(JOURNAL_RETRY_MS);
       }
     }
+  }
+
+  function setFault(next: BridgeError | undefined): void {
+    const changed = (fault === undefined) !== (next === undefined);
+    fault = next;
+    if (changed) for (const listener of faultListeners) listener();
   }
 
   function apply(items: readonly Item[]): void {
@@ -173,7 +187,12 @@ export function startLedger(options: LedgerOptions): Ledger {
     const { before, after, event } = change;
     if (before?.state !== after.state) {
       const code = "code" in after ? { code: after.code } : {};
-      log.info("grant", { grant: correlate(after.grantId), state: after.state, event, ...code });
+      log.info("grant", {
+        grant: correlate(after.grantId),
+        state: after.state,
+        on: event,
+        ...code,
+      });
     }
     for (const listener of listeners) listener(change);
   }

@@ -27,7 +27,7 @@ export function totalsOf(
       add(`machines:${after.machine.backend}`);
       break;
     case "delivered":
-      if (event.type === "posted") add("receipts");
+      if (event.type === "posted" || event.type === "acked") add("receipts");
       break;
     case "logged":
     case "closed": {

@@ -153,6 +153,8 @@ function fromReceived(state: Received, event: GrantEvent, context: TransitionCon
         : refuse(state, "expired", "the grant ended before its envelope was open");
     case "end":
       return state.recovering ? state : refuse(state, "draining", event.detail);
+    case "answered":
+      return closeUnspent(state, context);
     default:
       return state;
   }
@@ -179,6 +181,8 @@ function fromResolved(state: Resolved, event: GrantEvent, context: TransitionCon
           );
     case "end":
       return state.recovering ? state : refuse(state, "draining", event.detail, state.resolution);
+    case "answered":
+      return closeUnspent(state, context);
     default:
       return state;
   }
@@ -223,6 +227,8 @@ function fromProvisioning(
       });
     case "end":
       return terminate(state, { next: "refuse", code: "draining", detail: event.detail });
+    case "answered":
+      return terminate(state, { next: "close" });
     default:
       return state;
   }
@@ -232,8 +238,9 @@ function fromRunning(state: Running, event: GrantEvent, context: TransitionConte
   switch (event.type) {
     case "posted":
       return state.state === "running" ? { ...state, state: "delivered" } : state;
+    // Whoever acknowledges has read the receipt, posted or not by our own account.
     case "acked":
-      return state.acked ? state : { ...state, acked: true };
+      return state.acked ? state : { ...state, state: "delivered", acked: true };
     case "sampled": {
       const sampled = { ...state, usage: event.usage };
       const due = context.nowMs - state.chain.lastMs >= context.logIntervalMs;
@@ -242,16 +249,14 @@ function fromRunning(state: Running, event: GrantEvent, context: TransitionConte
     case "exited": {
       const status =
         event.cause === "deadline" ? "expired" : event.cause === "lost" ? "failed" : "completed";
-      return endRunning(
-        { ...state, usage: event.usage },
-        status,
-        "the machine ended before its receipt was posted",
-      );
+      return endRunning({ ...state, usage: event.usage }, status);
     }
     case "deadline":
-      return endRunning(state, "expired", "the grant ended before its receipt was posted");
+      return endRunning(state, "expired");
     case "end":
-      return endRunning(state, "failed", event.detail);
+      return endRunning(state, "failed");
+    case "answered":
+      return terminate(state, { next: "close" });
     default:
       return state;
   }
@@ -263,7 +268,16 @@ function fromTerminating(
   context: TransitionContext,
 ): GrantState {
   if (event.type === "gone") return afterGone(state, context);
+  if (event.type === "answered") return { ...state, ending: { next: "close" } };
   return event.type === "end" ? endTerminating(state, event.detail) : state;
+}
+
+/** Another instance has answered for us. What an earlier one had started is gone by now; here nothing was asked for. */
+function closeUnspent(state: Received | Resolved, context: TransitionContext): GrantState {
+  const closed = { ...common(state), state: "closed" as const };
+  return state.state === "received" && state.recovering
+    ? booked(closed, state, context)
+    : { ...closed, spend: { ...state.spend, micros: 0 } };
 }
 
 /** The last log entry of an ended grant is out: nothing is left. */

@@ -42,6 +42,8 @@ export interface WorkersOptions {
   readonly log: Logger;
   readonly handle: EffectHandler;
   readonly stateOf: (key: string) => GrantState | undefined;
+  /** Resolves when grants may be spent on. */
+  readonly maySpend: Promise<void>;
 }
 
 /** Slow effects must not keep quick ones waiting, and watching lasts as long as the machine. */
@@ -57,6 +59,11 @@ const LANES: Record<EffectKind, "quick" | "slow" | "long"> = {
   log: "quick",
   refuse: "quick",
 };
+/**
+ * Effects that go on towards spending. They wait until this instance knows what the coalition holds: another one may
+ * have answered for a grant of our journal meanwhile.
+ */
+const SPENDING: ReadonlySet<EffectKind> = new Set(["open", "route", "create"]);
 const LANE_MAX = {
   quick: QUICK_WORKERS_MAX,
   slow: SLOW_WORKERS_MAX,
@@ -79,6 +86,11 @@ export function startWorkers(options: WorkersOptions): Workers {
   /** Grants for which a backend is being called. */
   const calling = new Set<string>();
   let stopped = false;
+  let maySpend = false;
+  void options.maySpend.then(() => {
+    maySpend = true;
+    if (!stopped) pump();
+  });
 
   return {
     want(state) {
@@ -112,7 +124,8 @@ export function startWorkers(options: WorkersOptions): Workers {
     for (const lane of ["quick", "slow", "long"] as const) {
       for (const job of waiting[lane]) {
         if (busy[lane] >= LANE_MAX[lane]) break;
-        const { key } = job.effect;
+        const { key, kind } = job.effect;
+        if (!maySpend && SPENDING.has(kind)) continue;
         // One call to a backend at a time for one grant: an aborted create may still make its machine, so its end is
         // waited for before anybody is asked whether the machine is gone.
         if (lane === "slow" && calling.has(key)) continue;

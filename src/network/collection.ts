@@ -7,6 +7,7 @@ import { type Bytes32, compare, toHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
 import type { Codec } from "../base/schema.ts";
 import type { SignedRecord } from "./record.ts";
+import type { PeerKey } from "./transport.ts";
 
 export interface Entry<T> {
   /** Hash of the record's bytes. */
@@ -18,7 +19,11 @@ export interface Entry<T> {
   /** When it reached this node: the tick that stood then, and its place among all arrivals here. */
   readonly arrivalTick: number;
   readonly arrivalOrder: number;
+  /** The peer that brought it; absent for our own and for what comes through a relay of everybody's records. */
+  readonly from: PeerKey | undefined;
 }
+
+const PEER = "peer ";
 
 /** Shared by all collections of the process, so arrivals in different collections can be compared. */
 let arrivals = 0;
@@ -32,7 +37,9 @@ export interface CollectionSpec<T> {
   key(body: T, signer: Bytes32): string;
   /** Whose quota the entry counts against, and how many that owner may hold. */
   quota(body: T, signer: Bytes32): { readonly owner: string; readonly max: number };
-  /** The last tick at which the entry is worth keeping. */
+  /** How many entries one peer may bring. A signer's keys may be free, a connection is at least something. */
+  readonly perPeerMax?: number;
+  /** The last tick at which the entry is worth keeping; asked again before the entry is dropped. */
   keepUntilTick(body: T, arrivalTick: number): number;
   /** Throws a BridgeError of family `record`; `lacks-context` means: ask again after a sync. */
   admit(body: T, signer: Bytes32, key: string): void;
@@ -48,7 +55,13 @@ export interface AnyCollection {
   has(id: Bytes32): boolean;
   byId(id: string): Entry<unknown> | undefined;
   ids(): IterableIterator<string>;
-  store(record: SignedRecord, id: Bytes32, bytes: Uint8Array, tick: number): Entry<unknown>;
+  store(
+    record: SignedRecord,
+    id: Bytes32,
+    bytes: Uint8Array,
+    tick: number,
+    from: PeerKey | undefined,
+  ): Entry<unknown>;
   sweep(tick: number): string[];
 }
 
@@ -101,7 +114,13 @@ export class Collection<T> implements AnyCollection {
   }
 
   /** Stores a record that is not known yet and whose signature holds. Throws the reason for a refusal. */
-  store(record: SignedRecord, id: Bytes32, bytes: Uint8Array, tick: number): Entry<T> {
+  store(
+    record: SignedRecord,
+    id: Bytes32,
+    bytes: Uint8Array,
+    tick: number,
+    from: PeerKey | undefined,
+  ): Entry<T> {
     const { spec } = this;
     if (bytes.length > spec.bytesMax) {
       throw new BridgeError("too-large", `a ${spec.kind} has at most ${spec.bytesMax} bytes`);
@@ -117,6 +136,7 @@ export class Collection<T> implements AnyCollection {
       bytes,
       arrivalTick: tick,
       arrivalOrder: arrivals,
+      from,
     };
     const present = this.#entries.get(key);
     if (present !== undefined) mustWin(spec, entry, present);
@@ -131,21 +151,30 @@ export class Collection<T> implements AnyCollection {
 
   /** Drops what has lapsed; returns the keys. */
   sweep(tick: number): string[] {
-    const lapsed = [...this.#keepUntil].filter(([, until]) => until < tick).map(([key]) => key);
+    const due = [...this.#keepUntil].filter(([, until]) => until < tick).map(([key]) => key);
+    const lapsed = due.filter((key) => this.#lapses(key, tick));
     for (const key of lapsed) this.#remove(key);
     return lapsed;
   }
 
+  /** What the entry stands for may have come to matter longer since it arrived. */
+  #lapses(key: string, tick: number): boolean {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return true;
+    const until = this.spec.keepUntilTick(entry.body, entry.arrivalTick);
+    this.#keepUntil.set(key, until);
+    return until < tick;
+  }
+
   #makeRoom(entry: Entry<T>, present: Entry<T> | undefined): void {
-    const { owner, max } = this.spec.quota(entry.body, entry.signer);
-    const replaces =
-      present !== undefined && this.spec.quota(present.body, present.signer).owner === owner
-        ? 1
-        : 0;
-    if ((this.#held.get(owner) ?? 0) - replaces >= max) {
+    const replaced = present === undefined ? [] : this.#accounts(present).map(({ owner }) => owner);
+    for (const { owner, max } of this.#accounts(entry)) {
+      const held = (this.#held.get(owner) ?? 0) - (replaced.includes(owner) ? 1 : 0);
+      if (held < max) continue;
+      const who = owner.startsWith(PEER) ? "peer" : "owner";
       throw new BridgeError(
         "over-quota",
-        `this owner holds ${max} ${this.spec.kind} records already`,
+        `this ${who} holds ${max} ${this.spec.kind} records already`,
       );
     }
     if (present === undefined && this.#entries.size >= this.spec.recordsMax) {
@@ -153,10 +182,20 @@ export class Collection<T> implements AnyCollection {
     }
   }
 
+  /** Whose quotas the entry counts against. */
+  #accounts({ body, signer, from }: Entry<T>): { owner: string; max: number }[] {
+    const { quota, perPeerMax } = this.spec;
+    const byPeer =
+      from === undefined || perPeerMax === undefined
+        ? []
+        : [{ owner: PEER + from, max: perPeerMax }];
+    return [quota(body, signer), ...byPeer];
+  }
+
   #put(entry: Entry<T>, present: Entry<T> | undefined, keepUntil: number): void {
     if (present !== undefined) this.#remove(present.key);
-    const { owner } = this.spec.quota(entry.body, entry.signer);
-    this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
+    for (const { owner } of this.#accounts(entry))
+      this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
     this.#version += 1;
     this.#entries.set(entry.key, entry);
     this.#byId.set(toHex(entry.id), entry);
@@ -166,10 +205,11 @@ export class Collection<T> implements AnyCollection {
   #remove(key: string): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    const { owner } = this.spec.quota(entry.body, entry.signer);
-    const left = (this.#held.get(owner) ?? 1) - 1;
-    if (left > 0) this.#held.set(owner, left);
-    else this.#held.delete(owner);
+    for (const { owner } of this.#accounts(entry)) {
+      const left = (this.#held.get(owner) ?? 1) - 1;
+      if (left > 0) this.#held.set(owner, left);
+      else this.#held.delete(owner);
+    }
     this.#version += 1;
     this.#entries.delete(key);
     this.#byId.delete(toHex(entry.id));

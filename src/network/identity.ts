@@ -34,6 +34,11 @@ export function peerIdFromText(text: string): PeerId {
   }
 }
 
+/** Who must answer at a full multiaddr. Throws `malformed`. */
+export function peerKeyIn(address: string): PeerKey {
+  return peerKeyOf(peerIdFromText(address.split("/p2p/").at(-1) ?? ""));
+}
+
 /** A full multiaddr: the address and the peer that must answer there. */
 export function withPeerId(address: string, publicKey: Uint8Array): string {
   return `${address}/p2p/${peerIdOf(toHex(publicKey)).toString()}`;

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Archive } from "./archive.ts";
 import type { AnyCollection } from "./collection.ts";
+import { peerKeyIn } from "./identity.ts";
 import { type Node, type NodeOptions, startNode } from "./node.ts";
 import { type Replica, startReplica } from "./replica.ts";
 import { createStore } from "./store.ts";
@@ -14,7 +15,7 @@ export interface JoinOptions {
   readonly seed: Uint8Array;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
-  /** Addresses that are kept connected. */
+  /** Addresses that are kept connected; these peers pass on everybody's records. */
   readonly bootstrap: readonly string[];
   /** In the order in which records depend on each other. */
   readonly collections: readonly AnyCollection[];
@@ -44,7 +45,7 @@ async function joinWith(
   start: (options: NodeOptions) => Promise<Node>,
   options: JoinOptions,
 ): Promise<Joined> {
-  const { network, collections, tick, archive, clock, log } = options;
+  const { network, bootstrap, collections, tick, archive, clock, log } = options;
   const store = createStore({
     network,
     collections,
@@ -57,6 +58,7 @@ async function joinWith(
   const replica = startReplica({
     transport: node,
     store,
+    relays: new Set(bootstrap.map(peerKeyIn)),
     clock,
     log,
     bar: (peer) => node.bar(peer),

@@ -13,6 +13,8 @@ import {
   STRIKES_BURST,
   STRIKES_PER_SECOND,
   SWEEP_INTERVAL_MS,
+  SYNC_BYTES_BURST,
+  SYNC_BYTES_PER_SECOND,
   SYNC_INTERVAL_MS,
   SYNC_SOON_MS,
 } from "../base/limits.ts";
@@ -54,6 +56,8 @@ export interface ReplicaOptions {
   readonly store: RecordStore;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Peers that pass on everybody's records; what others bring counts against their own quotas. */
+  readonly relays: ReadonlySet<PeerKey>;
   /** Bars a peer that keeps sending what cannot be honest. */
   readonly bar: (peer: PeerKey) => void;
 }
@@ -73,11 +77,15 @@ export function startReplica(options: ReplicaOptions): Replica {
   const controller = new AbortController();
   const refusals = new Map<string, number>();
   const bytesIn = rateLimit(GOSSIP_BYTES_PER_SECOND, GOSSIP_BYTES_BURST, clock);
+  const bytesOut = rateLimit(SYNC_BYTES_PER_SECOND, SYNC_BYTES_BURST, clock);
   const strikes = rateLimit(STRIKES_PER_SECOND, STRIKES_BURST, clock);
   const pulling = new Map<PeerKey, Promise<PullResult>>();
   const soon = new Set<PeerKey>();
 
-  serveSync(transport, store);
+  serveSync(transport, store, (peer, bytes) => {
+    if (!bytesOut.take(peer, bytes))
+      throw new BridgeError("rate-limited", "too many bytes asked for", { retry: "later" });
+  });
   transport.onGossip((peer, bytes) => takeGossip(peer, bytes));
   transport.handle(PUT_PROTOCOL, RECORD_BYTES_MAX, (peer, bytes) => {
     if (!bytesIn.take(peer, bytes.length)) {
@@ -159,7 +167,7 @@ export function startReplica(options: ReplicaOptions): Replica {
     onRefusal: (error: BridgeError) => void,
   ): boolean {
     try {
-      return store.offer(bytes).fresh;
+      return store.offer(bytes, introducedBy(peer)).fresh;
     } catch (error) {
       if (!(error instanceof BridgeError)) throw error;
       count(error.code);
@@ -169,6 +177,10 @@ export function startReplica(options: ReplicaOptions): Replica {
       onRefusal(error);
       return false;
     }
+  }
+
+  function introducedBy(peer: PeerKey): PeerKey | undefined {
+    return options.relays.has(peer) ? undefined : peer;
   }
 
   function count(code: string): void {
@@ -186,7 +198,7 @@ export function startReplica(options: ReplicaOptions): Replica {
   function pullFrom(peer: PeerKey, signal: AbortSignal): Promise<PullResult> {
     const running = pulling.get(peer);
     if (running !== undefined) return running;
-    const started = pull(transport, store, peer, signal, (error) => {
+    const started = pull(transport, store, { peer, from: introducedBy(peer) }, signal, (error) => {
       if (hasCode(error, ...HONEST)) return true;
       count(error.code);
       return strike(peer);

@@ -8,6 +8,7 @@ import type { Logger } from "../base/log.ts";
 import type { Archive } from "./archive.ts";
 import type { AnyCollection, Entry } from "./collection.ts";
 import { checkSignature, decodeRecord, recordId } from "./record.ts";
+import type { PeerKey } from "./transport.ts";
 
 export interface Offered {
   /** True when the record was not known before. */
@@ -19,8 +20,8 @@ export interface RecordStore {
   readonly network: Bytes32;
   /** In the order in which records depend on each other. */
   readonly collections: readonly AnyCollection[];
-  /** Throws a BridgeError that says why the record is refused. */
-  offer(bytes: Uint8Array): Offered;
+  /** `from`: the peer whose quota it counts against. Throws a BridgeError that says why the record is refused. */
+  offer(bytes: Uint8Array, from?: PeerKey): Offered;
   collection(kind: string): AnyCollection | undefined;
   /** Drops lapsed entries. */
   sweep(): void;
@@ -41,7 +42,7 @@ export function createStore(options: StoreOptions): RecordStore {
   const byKind = new Map(collections.map((collection) => [collection.spec.kind, collection]));
   const listeners: ((entry: Entry<unknown>, kind: string) => void)[] = [];
 
-  const offer = (bytes: Uint8Array, keep = true): Offered => {
+  const offer = (bytes: Uint8Array, from: PeerKey | undefined, keep = true): Offered => {
     const record = decodeRecord(bytes);
     const collection = byKind.get(record.kind);
     if (collection === undefined || record.version !== 1) {
@@ -53,7 +54,7 @@ export function createStore(options: StoreOptions): RecordStore {
     const id = recordId(bytes);
     if (collection.has(id)) return { fresh: false, kind: record.kind };
     checkSignature(record, network);
-    const entry = collection.store(record, id, bytes, options.tick());
+    const entry = collection.store(record, id, bytes, options.tick(), from);
     if (keep) archiving(record.kind, () => archive?.put(record.kind, entry.key, bytes));
     for (const listener of listeners) listener(entry, record.kind);
     return { fresh: true, kind: record.kind };
@@ -62,7 +63,7 @@ export function createStore(options: StoreOptions): RecordStore {
   const store: RecordStore = {
     network,
     collections,
-    offer: (bytes) => offer(bytes),
+    offer: (bytes, from) => offer(bytes, from),
     collection: (kind) => byKind.get(kind),
     sweep() {
       for (const collection of collections) {
@@ -90,7 +91,7 @@ export function createStore(options: StoreOptions): RecordStore {
     for (const collection of collections) {
       for (const { key, bytes } of archive.load(collection.spec.kind)) {
         try {
-          offer(bytes, false);
+          offer(bytes, undefined, false);
         } catch (error) {
           archiving(collection.spec.kind, () => archive.remove(collection.spec.kind, key));
           options.log.debug("archived-record-dropped", { kind: collection.spec.kind, error });

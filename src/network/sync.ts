@@ -71,26 +71,40 @@ export interface PullResult {
   readonly complete: boolean;
 }
 
-export function serveSync(transport: Transport, store: RecordStore): void {
-  transport.handle(SYNC_PROTOCOL, SYNC_REQUEST_BYTES_MAX + 256, (_peer, bytes) => {
-    const request = requestCodec.decode(bytes, SYNC_REQUEST_BYTES_MAX + 256);
-    if (request.want === "roots") {
-      return encodeCanonical(
-        store.collections.map((collection) => ({
-          kind: collection.spec.kind,
-          root: digestOf(collection).root,
-          size: collection.size,
-        })),
-      );
-    }
-    const collection = store.collection(request.kind);
-    if (collection === undefined)
-      throw new BridgeError("unknown-kind", `no collection ${request.kind} here`);
-    if (request.want === "buckets") return concat(...digestOf(collection).buckets);
-    return request.want === "ids"
-      ? idsIn(collection, request.of)
-      : recordsOf(collection, request.of);
+/** `charge` hears of every answer's size and throws `rate-limited` when the peer has had too much. */
+export function serveSync(
+  transport: Transport,
+  store: RecordStore,
+  charge: (peer: PeerKey, bytes: number) => void,
+): void {
+  transport.handle(SYNC_PROTOCOL, SYNC_REQUEST_BYTES_MAX + 256, (peer, bytes) => {
+    const answer = answerTo(store, requestCodec.decode(bytes, SYNC_REQUEST_BYTES_MAX + 256));
+    charge(peer, answer.length);
+    return answer;
   });
+}
+
+function answerTo(store: RecordStore, request: SyncRequest): Uint8Array {
+  if (request.want === "roots") {
+    return encodeCanonical(
+      store.collections.map((collection) => ({
+        kind: collection.spec.kind,
+        root: digestOf(collection).root,
+        size: collection.size,
+      })),
+    );
+  }
+  const collection = store.collection(request.kind);
+  if (collection === undefined)
+    throw new BridgeError("unknown-kind", `no collection ${request.kind} here`);
+  if (request.want === "buckets") return concat(...digestOf(collection).buckets);
+  return request.want === "ids" ? idsIn(collection, request.of) : recordsOf(collection, request.of);
+}
+
+export interface Source {
+  readonly peer: PeerKey;
+  /** Whose quota the records count against; undefined for a peer that passes on everybody's. */
+  readonly from: PeerKey | undefined;
 }
 
 /**
@@ -100,7 +114,7 @@ export function serveSync(transport: Transport, store: RecordStore): void {
 export async function pull(
   transport: Transport,
   store: RecordStore,
-  peer: PeerKey,
+  { peer, from }: Source,
   signal: AbortSignal,
   refused: (error: BridgeError) => boolean = () => true,
 ): Promise<PullResult> {
@@ -157,7 +171,7 @@ export async function pull(
 
   function take(bytes: Uint8Array): void {
     try {
-      if (store.offer(bytes).fresh) total.fresh += 1;
+      if (store.offer(bytes, from).fresh) total.fresh += 1;
     } catch (error) {
       if (!(error instanceof BridgeError)) throw error;
       if (hasCode(error, "lacks-context")) total.complete = false;
@@ -217,8 +231,11 @@ function idsIn(collection: AnyCollection, buckets: Uint8Array): Uint8Array {
 /** The first of the asked records that fit one answer, empty where one has lapsed since it was listed. */
 function recordsOf(collection: AnyCollection, ids: Uint8Array): Uint8Array {
   const records: Uint8Array[] = [];
+  const asked = splitIds(ids);
+  if (new Set(asked.map(toHex)).size < asked.length)
+    throw new BridgeError("malformed", "an id is asked for twice");
   let total = 0;
-  for (const id of splitIds(ids)) {
+  for (const id of asked) {
     const bytes = collection.byId(toHex(id))?.bytes ?? new Uint8Array(0);
     total += bytes.length + 5;
     if (total > SYNC_RECORDS_BYTES_MAX) break;

@@ -8,10 +8,12 @@ import { BridgeError } from "../base/errors.ts";
 import { kemKeyPair } from "../base/hpke.ts";
 import { ATTEMPTS_MAX, REFUSAL_DETAIL_MS, REQUESTER_LOOK_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
+import { logChain, logKey } from "../coalition/answers.ts";
 import { attemptViews, standing } from "../coalition/attempts.ts";
 import type { Coalition } from "../coalition/config.ts";
 import { type ComputeGrant, grantId, type RefusalCode } from "../coalition/grant.ts";
 import { attemptKey } from "../coalition/ids.ts";
+import { type ComputeLog, isFinal } from "../coalition/log.ts";
 import type { CoalitionRecords } from "../coalition/records.ts";
 import { type BoardRecords, type Reply, replyKey, replySecret, replyTag } from "../zipnet/board.ts";
 import { type RequestState, seedOf } from "../zipnet/compose.ts";
@@ -42,7 +44,7 @@ export interface RequesterView {
   readonly log: Logger;
 }
 
-/** Throws `attempts-exhausted`, `no-grant`, or the final refusal as `not-eligible`. */
+/** Throws `attempts-exhausted`, `no-grant` (no provider, or one that never delivered), or the final refusal as `not-eligible`. */
 export async function awaitReceipt(
   view: RequesterView,
   state: RequestState,
@@ -161,12 +163,61 @@ function checkHopeful(
       },
     );
   }
+  if (at.state === "admitted") checkDelivering(records, requestId, at.attempt, now);
   if (at.state === "open" && now > state.expiryTick) {
     throw new BridgeError("no-grant", "the request lapsed without a grant", {
       retry: "later",
       fix: "check that a provider offers this shape, region and price, or wait longer with --patience",
     });
   }
+}
+
+/** A provider that admitted the grant may die with it: the committee gives such a request to nobody else. */
+function checkDelivering(
+  records: CoalitionRecords,
+  requestId: Uint8Array,
+  attempt: number,
+  now: number,
+): void {
+  const grant = records.grants.get(attemptKey(requestId, attempt))?.body;
+  if (grant === undefined) return;
+  const over = now > grant.validToTick;
+  const last = logChain(records.logs, grantId(grant)).at(-1);
+  // A receipt that was posted before the last entry may reach us a moment after it.
+  const closed = last !== undefined && isFinal(last) && finalTick(records, last) < now;
+  if (!over && !closed) return;
+  throw new BridgeError(
+    "no-grant",
+    over
+      ? "the grant ended and its provider never delivered a receipt"
+      : "the provider closed the grant before its receipt arrived",
+    { fix: "send a new request; nothing runs for this one any more" },
+  );
+}
+
+function finalTick(records: CoalitionRecords, entry: ComputeLog): number {
+  return records.logs.get(logKey(entry))?.arrivalTick ?? Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Waits for the last entry of a grant's log. Throws `no-grant` when the provider refused the grant after all, or every
+ * record of it has lapsed.
+ */
+export async function awaitLog(
+  view: RequesterView,
+  grant: ComputeGrant,
+  signal: AbortSignal,
+): Promise<ComputeLog> {
+  const { records, coalition } = view;
+  const lapsesTick = grant.validToTick + coalition.file.compute.keepTicks;
+  return await untilFound(view, signal, () => {
+    const last = logChain(records.logs, grantId(grant)).at(-1);
+    if (last !== undefined && isFinal(last)) return last;
+    const refusal = records.refusals.get(attemptKey(grant.requestId, grant.attempt))?.body;
+    if (refusal === undefined && records.tick().seq <= lapsesTick) return undefined;
+    const why = refusal === undefined ? "it never came" : `the provider gave up: ${refusal.code}`;
+    throw new BridgeError("no-grant", `no final log of this grant: ${why}`);
+  });
 }
 
 /** Looks again whenever a record arrives, until `look` has an answer or throws. */

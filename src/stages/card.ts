@@ -15,11 +15,12 @@ import {
   OFFERS_REMEMBERED_MAX,
 } from "../base/limits.ts";
 import type { ProviderCard } from "../coalition/card.ts";
+import { DURATION_MIN_MS } from "../coalition/classes.ts";
 import { attemptSlackMs } from "../coalition/config.ts";
 import { type Manifest, preHash } from "../coalition/manifest.ts";
 import { type Offer, offerId } from "../coalition/offer.ts";
 import type { RoutedOffer } from "../fleet/route.ts";
-import type { Books } from "../ledger/books.ts";
+import { type Books, dayOf } from "../ledger/books.ts";
 import type { Caps } from "../ledger/inbox.ts";
 import { signRecord } from "../network/record.ts";
 import type { StageContext } from "./context.ts";
@@ -113,7 +114,8 @@ export function createCardKeeper(context: StageContext, options: CardOptions): C
   function makeCard(): ProviderCard {
     const books = options.books();
     const { caps } = options;
-    const offers = cardOffers(fleet.offers(), caps, books, attemptSlackMs(coalition));
+    const limits = { caps, books, slackMs: attemptSlackMs(coalition), today: dayOf(clock.nowMs()) };
+    const offers = cardOffers(fleet.offers(), limits);
     remember(offers);
     counter += 1;
     return {
@@ -141,12 +143,18 @@ export function createCardKeeper(context: StageContext, options: CardOptions): C
   }
 }
 
+export interface CardLimits {
+  readonly caps: Caps;
+  readonly books: Books;
+  readonly slackMs: number;
+  /** UTC day, whose spending cap counts. */
+  readonly today: number;
+}
+
 /** Equal terms of several backends are one offer; what is reserved but not started yet is not free. */
 export function cardOffers(
   routed: readonly RoutedOffer[],
-  caps: Caps,
-  books: Books,
-  slackMs: number,
+  { caps, books, slackMs, today }: CardLimits,
 ): Offer[] {
   const byId = new Map<string, Offer>();
   for (const { offer } of routed) {
@@ -168,9 +176,22 @@ export function cardOffers(
   }
   const room = Math.max(0, caps.grantsMax - books.active);
   return [...byId.values()]
-    .map((offer) => ({ ...offer, free: Math.max(0, Math.min(room, offer.free - books.pending)) }))
+    .map((offer) => ({
+      ...offer,
+      free: Math.max(
+        0,
+        Math.min(room, offer.free - books.pending, affordable(offer.pricePerHourMicros)),
+      ),
+    }))
     .sort((a, b) => a.pricePerHourMicros - b.pricePerHourMicros)
     .slice(0, CARD_OFFERS_MAX);
+
+  /** How many of the shortest grants the day's cap still pays for. */
+  function affordable(pricePerHourMicros: number): number {
+    if (pricePerHourMicros === 0) return Number.MAX_SAFE_INTEGER;
+    const left = caps.spendPerDayMicros - (books.spendMicrosByDay.get(today) ?? 0);
+    return Math.floor((left * HOUR_MS) / (pricePerHourMicros * DURATION_MIN_MS));
+  }
 }
 
 /** The longest grant whose worst case stays within the caps. */

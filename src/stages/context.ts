@@ -10,6 +10,7 @@ import type { Logger } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Coalition } from "../coalition/config.ts";
 import type { Endorsement } from "../coalition/endorsement.ts";
+import type { ComputeGrant } from "../coalition/grant.ts";
 import type { CoalitionRecords } from "../coalition/records.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Collection } from "../network/collection.ts";
@@ -32,6 +33,17 @@ export interface StageContext {
   readonly fleet: Fleet;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/**
+ * No member keeps a record of this grant any more, so none can take an answer to it. That takes a provider that was
+ * down for long; what it still owed is for its operator to see.
+ */
+export function hasLapsed(
+  { records, coalition }: Pick<StageContext, "records" | "coalition">,
+  { validToTick }: ComputeGrant,
+): boolean {
+  return records.tick().seq > validToTick + coalition.file.compute.keepTicks;
 }
 
 /**

@@ -2,11 +2,12 @@
 import { toHex } from "../base/bytes.ts";
 import { jitter } from "../base/clock.ts";
 import { REFUSAL_DETAIL_CHARS_MAX, REPOST_TICKS } from "../base/limits.ts";
+import { correlate } from "../base/log.ts";
 import type { GrantEvent } from "../ledger/events.ts";
 import type { GrantState, Refused, Running } from "../ledger/state.ts";
 import { type ReplyContent, sealReply } from "../receipt/receipt.ts";
 import { type Reply, type ReplyKind, replyKey, replySecret, replyTag } from "../zipnet/board.ts";
-import { publishOnce, type StageContext } from "./context.ts";
+import { hasLapsed, publishOnce, type StageContext } from "./context.ts";
 import { tenantSeed } from "./machine.ts";
 
 export async function deliverStage(
@@ -41,6 +42,10 @@ export async function refuseStage(
   signal: AbortSignal,
 ): Promise<GrantEvent | undefined> {
   const { records } = context;
+  if (hasLapsed(context, state.grant)) {
+    context.log.error("refusal-lapsed", { grant: correlate(state.grantId), code: state.code });
+    return { type: "announced" };
+  }
   await publishOnce(
     context,
     records.refusals,

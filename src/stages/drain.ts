@@ -5,6 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import { timeoutSignal } from "../base/clock.ts";
 import { DRAIN_END_MS, DRAIN_LOOK_MS, MARKER_MS } from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
 import type { Marker } from "../coalition/marker.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { StandingKeeper } from "./standing.ts";
@@ -17,19 +18,35 @@ export interface DrainOptions {
   readonly onWaiting: (live: number) => void;
 }
 
+interface DrainParts {
+  readonly ledger: Ledger;
+  readonly standing: StandingKeeper;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** How a drain ended; `unmarked`: nothing is left running, but the coalition could not be told. */
+export type DrainResult = "drained" | "live" | "unmarked";
+
 /** `drained` after the marker is out; `live` when grants were left running. The signal takes the drain back. */
 export async function drain(
-  { ledger, standing, clock }: { ledger: Ledger; standing: StandingKeeper; clock: Clock },
+  { ledger, standing, clock, log }: DrainParts,
   options: DrainOptions,
   signal: AbortSignal,
-): Promise<"drained" | "live" | "cancelled"> {
+): Promise<DrainResult | "cancelled"> {
   standing.drain();
   if (!(await untilEmpty(options.waitMs))) {
     if (signal.aborted) return "cancelled";
     if (!options.terminate) return "live";
     if (!(await untilEmpty(DRAIN_END_MS, endLive))) return signal.aborted ? "cancelled" : "live";
   }
-  await standing.publishMarker(options.reason, timeoutSignal(clock, MARKER_MS, signal));
+  try {
+    await standing.publishMarker(options.reason, timeoutSignal(clock, MARKER_MS, signal));
+  } catch (error) {
+    if (signal.aborted) return "cancelled";
+    log.error("marker-not-published", { error });
+    return "unmarked";
+  }
   standing.finishDrain();
   return "drained";
 

@@ -1,5 +1,7 @@
 /** Which stage carries out which effect. A state that has moved on has nothing to carry out. */
 import { unreachable } from "../base/assert.ts";
+import { BridgeError } from "../base/errors.ts";
+import { isAnswered } from "../coalition/answers.ts";
 import type { EffectHandler } from "../ledger/workers.ts";
 import { watchMachine } from "../watch/watcher.ts";
 import type { StageContext } from "./context.ts";
@@ -7,21 +9,34 @@ import { deliverStage, refuseStage, repostStage } from "./deliver.ts";
 import { logStage } from "./log.ts";
 import { createStage, inspectStage, routeStage, terminateStage } from "./machine.ts";
 import { openStage } from "./open.ts";
+import type { StandingKeeper } from "./standing.ts";
 
-export function createHandlers(context: StageContext): EffectHandler {
-  const { fleet, clock } = context;
+export function createHandlers(
+  context: StageContext,
+  standing: Pick<StandingKeeper, "now">,
+): EffectHandler {
+  const { fleet, clock, records } = context;
+  /** Before each step towards a machine. */
+  const mayGoOn = (): void => {
+    if (standing.now() !== "fenced") return;
+    throw new BridgeError("stale-epoch", "a newer instance of this provider spends in our place");
+  };
   return async (effect, state, emit, signal) => {
     switch (effect.kind) {
       case "open":
+        mayGoOn();
         return state.state === "received" ? await openStage(context, state, signal) : undefined;
       case "route":
-        return state.state === "resolved" ? routeStage(context, state) : undefined;
+        if (state.state !== "resolved") return undefined;
+        return isAnswered(records, state.grant) ? { type: "answered" } : routeStage(context, state);
       case "inspect":
         return state.state === "resolved" ? await inspectStage(context, state, signal) : undefined;
       case "create":
-        return state.state === "provisioning"
-          ? await createStage(context, state, signal)
-          : undefined;
+        if (state.state !== "provisioning") return undefined;
+        mayGoOn();
+        return isAnswered(records, state.grant)
+          ? { type: "answered" }
+          : await createStage(context, state, signal);
       case "deliver":
         return state.state === "running" ? await deliverStage(context, state, signal) : undefined;
       case "repost":

@@ -1,11 +1,11 @@
 /** Stages around the machine: route, create, terminate, and inspect after a lost journal. */
 import { toHex } from "../base/bytes.ts";
 import { signingKey } from "../base/ed25519.ts";
-import { BridgeError, hasCode } from "../base/errors.ts";
+import { BridgeError, type ErrorCode, hasCode } from "../base/errors.ts";
 import { PLACEMENTS_MAX } from "../base/limits.ts";
 import { correlate } from "../base/log.ts";
-import { CHAIN_START, isFinal, logHash } from "../coalition/log.ts";
-import { logChain } from "../coalition/records.ts";
+import { isAnswered, logChain } from "../coalition/answers.ts";
+import { CHAIN_START, logHash } from "../coalition/log.ts";
 import type { MachineOrder } from "../fleet/backend.ts";
 import { derivedSeed, machineName } from "../fleet/names.ts";
 import type { GrantEvent } from "../ledger/events.ts";
@@ -21,7 +21,15 @@ import { replyKey, replyTag } from "../zipnet/board.ts";
 import type { StageContext } from "./context.ts";
 import { endMachines, findRemains } from "./remains.ts";
 
-export function routeStage({ fleet }: StageContext, state: Resolved): GrantEvent {
+/** What the requester is told is ours alone: a backend's words may name accounts, zones and limits. */
+const TOLD: Partial<Record<ErrorCode, string>> = {
+  capacity: "no machine of this shape is free at the moment",
+  quota: "this provider has reached a limit of its backend",
+  "bad-image": "the image could not be fetched, or is not the one that was named",
+};
+const TOLD_OTHERWISE = "the machine could not be started";
+
+export function routeStage({ fleet, log }: StageContext, state: Resolved): GrantEvent {
   const { resolution, grant } = state;
   const { shape, manifest, image, regionHint, tee, regionClass } = resolution;
   const { placements, leftOut } = fleet.route({
@@ -30,6 +38,10 @@ export function routeStage({ fleet }: StageContext, state: Resolved): GrantEvent
     regionClass,
     maxPricePerHourMicros: grant.pricePerHourMicros,
   });
+  if (placements.length === 0) {
+    const why = leftOut.map(({ backend, region, reason }) => `${backend} ${region}: ${reason}`);
+    log.warn("no-placement", { grant: correlate(state.grantId), leftOut: why.join("; ") });
+  }
   return {
     type: "routed",
     placements: placements.slice(0, PLACEMENTS_MAX).map(({ backend, offer }) => ({
@@ -41,9 +53,7 @@ export function routeStage({ fleet }: StageContext, state: Resolved): GrantEvent
       tee: offer.tee,
       pricePerHourMicros: offer.pricePerHourMicros,
     })),
-    detail: leftOut
-      .map(({ backend, region, reason }) => `${backend} ${region}: ${reason}`)
-      .join("; "),
+    detail: "no backend of this provider can take it now",
   };
 }
 
@@ -64,14 +74,13 @@ export async function createStage(
     if (hasCode(error, "throttle")) throw error;
     const known = error instanceof BridgeError && error.family === "backend";
     const code = known ? error.code : "bug";
-    const detail = error instanceof Error ? error.message : String(error);
     const alarm = code === "auth" || code === "bug" ? "error" : "warn";
     context.log[alarm]("create-failed", { backend: placement.backend, try: state.try, error });
     return {
       type: "create-failed",
       try: state.try,
       code,
-      detail: `${placement.backend}: ${detail}`,
+      detail: TOLD[code] ?? TOLD_OTHERWISE,
     };
   }
 }
@@ -126,7 +135,7 @@ export async function inspectStage(
     chain: {
       nextSeq: chain.length,
       head: last === undefined ? CHAIN_START : logHash(last),
-      closed: last !== undefined && isFinal(last),
+      closed: isAnswered(records, state.grant),
     },
   };
 }

@@ -3,7 +3,9 @@ import { toHex } from "../base/bytes.ts";
 import { timeoutSignal } from "../base/clock.ts";
 import { BridgeError, type ErrorCode, explain } from "../base/errors.ts";
 import { GATHER_MS } from "../base/limits.ts";
+import { isAnswered } from "../coalition/answers.ts";
 import type { RefusalCode } from "../coalition/grant.ts";
+import type { RequestMessage } from "../coalition/request.ts";
 import type { GrantEvent } from "../ledger/events.ts";
 import type { Received, Resolution } from "../ledger/state.ts";
 import { encodeRecord } from "../network/record.ts";
@@ -12,6 +14,8 @@ import { gatherShares } from "../zipnet/gather.ts";
 import { announceOnce, type StageContext } from "./context.ts";
 import { crossCheck } from "./cross-check.ts";
 import { endMachines, findRemains } from "./remains.ts";
+
+type Rejected = Extract<GrantEvent, { type: "rejected" }>;
 
 /** What the members' answers mean for the grant; anything else is worth another provider. */
 const REFUSED_BY_MEMBERS: Partial<Record<ErrorCode, RefusalCode>> = {
@@ -26,49 +30,35 @@ export async function openStage(
   state: Received,
   signal: AbortSignal,
 ): Promise<GrantEvent | undefined> {
-  const { records, replica, coalition } = context;
+  const { records } = context;
   const { grant } = state;
+  const giveUp = async (event: GrantEvent): Promise<GrantEvent | undefined> => {
+    await endRemains(context, state, signal);
+    return signal.aborted ? undefined : event;
+  };
+  if (isAnswered(records, grant)) return await giveUp({ type: "answered" });
   const message = records.requests.get(toHex(grant.requestId))?.body;
   if (message === undefined) {
+    if (records.tick().seq > grant.validToTick)
+      return await giveUp(rejected("expired", "the request has lapsed"));
     throw new BridgeError("lacks-context", "the granted request has not reached this node yet", {
       retry: "later",
     });
   }
-  const admission = announceOnce(context, records.admissions, state.key, () => ({
-    v: 1 as const,
-    grantId: state.grantId,
-    requestId: grant.requestId,
-    attempt: grant.attempt,
-    providerId: context.providerId,
-    tick: records.tick().seq,
-    endorsement: context.endorsement(),
-  }));
   let plaintext: Uint8Array;
   try {
-    plaintext = await gatherShares(
-      { ...context, transport: replica.transport },
-      grant,
-      message,
-      { grant: state.record, admission: encodeRecord(admission) },
-      timeoutSignal(context.clock, GATHER_MS, signal),
-    );
+    plaintext = await askMembers(context, state, message, signal);
   } catch (error) {
     if (signal.aborted) return undefined;
-    // A newer instance answers for this provider: it is not for us to refuse. We are fenced once its card is here.
-    if (!(error instanceof BridgeError) || error.code === "stale-epoch") throw error;
-    context.log.warn("envelope-closed", { members: coalition.members.length, error });
-    const code = REFUSED_BY_MEMBERS[error.code] ?? "unavailable";
-    const lasting = code !== "unavailable" || context.clock.nowMs() >= state.deadlineMs;
-    if (state.recovering && !lasting) throw error; // a machine may be running: no passing failure ends it
-    await endRemains(context, state, signal);
-    if (signal.aborted) return undefined;
-    return { type: "rejected", code, detail: explain(error), invalid: false };
+    const refusal = refusalFor(context, state, error);
+    if (refusal === undefined) throw error;
+    return await giveUp(refusal);
   }
   let envelope: Envelope;
   try {
     envelope = decodeEnvelope(plaintext);
   } catch (error) {
-    return { type: "rejected", code: "envelope-unreadable", detail: explain(error), invalid: true };
+    return { ...rejected("envelope-unreadable", explain(error)), invalid: true };
   }
   const { request } = message;
   const resolution = resolve(envelope, envelopeSecret(plaintext), request);
@@ -76,6 +66,51 @@ export async function openStage(
   return mismatch === undefined
     ? { type: "opened", resolution }
     : { type: "rejected", ...mismatch, invalid: true, resolution };
+}
+
+/** Tells everybody that the grant is ours now, and has a threshold of members open its envelope. */
+async function askMembers(
+  context: StageContext,
+  { key, grant, grantId, record }: Received,
+  message: RequestMessage,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const { records, replica } = context;
+  const admission = announceOnce(context, records.admissions, key, () => ({
+    v: 1 as const,
+    grantId,
+    requestId: grant.requestId,
+    attempt: grant.attempt,
+    providerId: context.providerId,
+    tick: records.tick().seq,
+    endorsement: context.endorsement(),
+  }));
+  return await gatherShares(
+    { ...context, transport: replica.transport },
+    grant,
+    message,
+    { grant: record, admission: encodeRecord(admission) },
+    timeoutSignal(context.clock, GATHER_MS, signal),
+  );
+}
+
+/** What a failure to open means for the grant; undefined: nothing yet, it is tried again. */
+function refusalFor(
+  { clock, coalition, log }: StageContext,
+  { recovering, deadlineMs }: Received,
+  error: unknown,
+): Rejected | undefined {
+  // A newer instance answers for this provider: it is not for us to refuse. We are fenced once its card is here.
+  if (!(error instanceof BridgeError) || error.code === "stale-epoch") return undefined;
+  log.warn("envelope-closed", { members: coalition.members.length, error });
+  const code = REFUSED_BY_MEMBERS[error.code] ?? "unavailable";
+  const lasting = code !== "unavailable" || clock.nowMs() >= deadlineMs;
+  if (recovering && !lasting) return undefined; // a machine may be running: no passing failure ends it
+  return rejected(code, `the committee did not open the envelope: ${error.code}`);
+}
+
+function rejected(code: RefusalCode, detail: string): Rejected {
+  return { type: "rejected", code, detail, invalid: false };
 }
 
 /** An earlier instance may have started a machine for a grant that nobody can open any more. */

@@ -1,36 +1,51 @@
 /** Finding and ending machines: those of a state, and those an instance left that had a journal we do not have. */
 import { toHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
-import { GONE_RECHECK_MS, ORPHAN_AGE_MS, TERMINATE_ALARM_MS } from "../base/limits.ts";
+import {
+  GONE_RECHECK_MS,
+  GONE_RECHECK_MS_MAX,
+  ORPHAN_AGE_MS,
+  TERMINATE_ALARM_MS,
+} from "../base/limits.ts";
 import type { ListedMachine, MachineRef } from "../fleet/backend.ts";
 import type { StageContext } from "./context.ts";
 
 type Lookup = Pick<StageContext, "fleet" | "clock" | "log">;
 
-/** Until the backend has said twice that each is gone. No time limit, only an alarm that repeats. */
+/** Until the backends have said twice of each that it is gone. No time limit, only an alarm that repeats. */
 export async function endMachines(
-  { fleet, clock, log }: Lookup,
+  lookup: Lookup,
   targets: readonly MachineRef[],
   signal: AbortSignal,
 ): Promise<void> {
+  await Promise.all(targets.map((target) => endMachine(lookup, target, signal)));
+}
+
+async function endMachine(
+  { fleet, clock, log }: Lookup,
+  target: MachineRef,
+  signal: AbortSignal,
+): Promise<void> {
   const startedMs = clock.monotonicMs();
+  const who = { backend: target.backend, machine: target.name };
   let alarmMs = TERMINATE_ALARM_MS;
-  for (const target of targets) {
-    for (let confirmations = 0; confirmations < 2; ) {
+  let waitMs = GONE_RECHECK_MS;
+  for (let confirmations = 0; confirmations < 2 && !signal.aborted; ) {
+    try {
+      confirmations = (await fleet.terminate(target, signal)) === "gone" ? confirmations + 1 : 0;
+    } catch (error) {
       if (signal.aborted) return;
-      try {
-        confirmations = (await fleet.terminate(target, signal)) === "gone" ? confirmations + 1 : 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        confirmations = 0;
-        log.warn("terminate-failed", { backend: target.backend, machine: target.name, error });
-      }
-      if (clock.monotonicMs() - startedMs > alarmMs) {
-        log.error("machine-will-not-end", { backend: target.backend, machine: target.name });
-        alarmMs *= 2;
-      }
-      if (confirmations < 2) await clock.sleep(GONE_RECHECK_MS, signal);
+      confirmations = 0;
+      log.warn("terminate-failed", { ...who, error });
     }
+    if (clock.monotonicMs() - startedMs > alarmMs) {
+      log.error("machine-will-not-end", who);
+      alarmMs *= 2;
+    }
+    if (confirmations === 2) return;
+    // Its second word follows soon; one that is slow to end is asked less and less often.
+    if (confirmations === 0) waitMs = Math.min(2 * waitMs, GONE_RECHECK_MS_MAX);
+    await clock.sleep(confirmations > 0 ? GONE_RECHECK_MS : waitMs, signal);
   }
 }
 

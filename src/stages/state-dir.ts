@@ -6,6 +6,7 @@ import { fromHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
 import { type Journal, openJournal } from "../ledger/journal.ts";
+import type { DrainResult } from "./drain.ts";
 
 export interface ProviderState {
   readonly journal: Journal;
@@ -47,7 +48,7 @@ function secretFile(path: string): Secret {
 const DRAIN_FILE = "drain.result";
 
 /** How the last drain ended, for the command that asked for it and outlives the provider. */
-export function recordDrain(stateDir: string, result: "drained" | "live"): void {
+export function recordDrain(stateDir: string, result: DrainResult): void {
   writeFileSync(join(stateDir, DRAIN_FILE), `${result}\n`);
 }
 

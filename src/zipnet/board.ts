@@ -119,13 +119,13 @@ export function allCollections(
   records: CoalitionRecords,
   board: BoardRecords,
 ): readonly AnyCollection[] {
-  const { ticks, markers, cards, requests, grants, admissions, refusals, logs } = records;
+  const { ticks, markers, cards, grants, requests, admissions, refusals, logs } = records;
   return [
     ticks,
     markers,
     cards,
-    requests,
     grants,
+    requests,
     admissions,
     refusals,
     logs,

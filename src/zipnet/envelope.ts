@@ -5,7 +5,9 @@
  */
 import { type Bytes32, u32be } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
+import { BridgeError } from "../base/errors.ts";
 import { lp, taggedHash } from "../base/hash.ts";
+import { canSealTo } from "../base/hpke.ts";
 import { ENVELOPE_BYTES } from "../base/limits.ts";
 import { pad, unpad } from "../base/padding.ts";
 import { Bytes32Schema, codec, integer, type Static, strictObject, Type } from "../base/schema.ts";
@@ -74,7 +76,10 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
 
 /** Throws `malformed`, `wrong-schema` or the other codes of canonical decoding. */
 export function decodeEnvelope(plaintext: Uint8Array): Envelope {
-  return envelopeCodec.decode(unpad(plaintext, PLAINTEXT_BYTES, "the envelope"), PLAINTEXT_BYTES);
+  const bytes = unpad(plaintext, PLAINTEXT_BYTES, "the envelope");
+  const envelope = envelopeCodec.decode(bytes, PLAINTEXT_BYTES);
+  if (canSealTo(envelope.kemKey)) return envelope;
+  throw new BridgeError("wrong-schema", "envelope: kemKey is not a usable X25519 key");
 }
 
 /** A secret that only the requester and whoever opened the envelope share. */

@@ -8,10 +8,12 @@
  * Share: u_i 32 ‖ e_i 32 ‖ f_i 32.
  */
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
+import { mulAddUnsafe } from "@noble/curves/abstract/curve.js";
 import { ristretto255, ristretto255_FROST, ristretto255_hasher } from "@noble/curves/ed25519.js";
-import { concat, equal } from "../base/bytes.ts";
+import { concat, equal, toHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
 import { lp, taggedHash } from "../base/hash.ts";
+import { SHARE_KEYS_KNOWN_MAX } from "../base/limits.ts";
 
 const { Point } = ristretto255;
 type Point = InstanceType<typeof Point>;
@@ -25,7 +27,7 @@ const gBar = (() => {
   const point = ristretto255_hasher.hashToCurve(lp("compute-bridge/tdh2-generator/v1"), {
     DST: "compute-bridge/tdh2-generator/v1",
   }) as Point;
-  return point.precompute(8, false);
+  return point.precompute(6); // its table is made when it is first used: a provider never does
 })();
 
 /** `label` is what the ciphertext is for; decryption under another label is refused by every member. */
@@ -48,8 +50,8 @@ export function encrypt(
 /** Throws `bad-ciphertext` unless the proof binds this ciphertext to this label. */
 export function checkCiphertext(ciphertext: Uint8Array, label: Uint8Array): void {
   const { u, uBar, e, f, c } = parse(ciphertext);
-  const w = Point.BASE.multiply(f).subtract(u.multiplyUnsafe(e));
-  const wBar = gBar.multiply(f).subtract(uBar.multiplyUnsafe(e));
+  const w = Point.BASE.multiplyUnsafe(f).subtract(u.multiplyUnsafe(e));
+  const wBar = gBar.multiplyUnsafe(f).subtract(uBar.multiplyUnsafe(e));
   if (challenge(c, label, u, w, uBar, wBar) !== e) {
     throw new BridgeError("bad-ciphertext", "the ciphertext's proof does not hold for this label");
   }
@@ -73,13 +75,13 @@ export function checkShare(
 ): boolean {
   try {
     const { u } = parse(ciphertext);
-    const hi = decodePoint(shareKey);
+    const hi = knownPoint(shareKey);
     const ui = decodePoint(share.subarray(0, 32));
     const e = decodeScalar(share.subarray(32, 64));
     const f = decodeScalar(share.subarray(64, 96));
     if (share.length !== TDH2_SHARE_BYTES) return false;
-    const uHat = u.multiplyUnsafe(f).subtract(ui.multiplyUnsafe(e));
-    const hHat = Point.BASE.multiply(f).subtract(hi.multiplyUnsafe(e));
+    const uHat = mulAddUnsafe(Point, [u, ui.negate()], [f, e]);
+    const hHat = Point.BASE.multiplyUnsafe(f).subtract(hi.multiplyUnsafe(e));
     return shareChallenge(u, ui, uHat, hHat) === e;
   } catch {
     return false;
@@ -161,6 +163,19 @@ function parse(ciphertext: Uint8Array): {
     c: ciphertext.subarray(128),
   };
 }
+
+/** A coalition's share keys stand for its life, so each is decoded once and has a table. */
+function knownPoint(bytes: Uint8Array): Point {
+  const name = toHex(bytes);
+  const present = known.get(name);
+  if (present !== undefined) return present;
+  const point = decodePoint(bytes).precompute(6);
+  if (known.size >= SHARE_KEYS_KNOWN_MAX) known.clear();
+  known.set(name, point);
+  return point;
+}
+
+const known = new Map<string, Point>();
 
 /** Canonical, and not the identity. */
 function decodePoint(bytes: Uint8Array): Point {

@@ -60,9 +60,9 @@ export function directTransport(transport: Transport, coalition: Coalition): Req
 /** A member's side: checks the message as a record, stores it, and tells the others. */
 export function serveDirect(transport: Transport, store: RecordStore, log: Logger): void {
   log.info("transport", { notice: DIRECT_NOTICE });
-  transport.handle(DIRECT_PROTOCOL, REQUEST_BYTES_MAX, (_peer, message) => {
+  transport.handle(DIRECT_PROTOCOL, REQUEST_BYTES_MAX, (peer, message) => {
     const bytes = encodeRecord(unpackRequest(message, store.network));
-    if (store.offer(bytes).fresh) transport.gossip(bytes);
+    if (store.offer(bytes, peer).fresh) transport.gossip(bytes);
     return new Uint8Array(0);
   });
 }

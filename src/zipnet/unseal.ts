@@ -9,6 +9,7 @@ import { seal } from "../base/hpke.ts";
 import { SHARE_REQUEST_BYTES_MAX } from "../base/limits.ts";
 import { correlate, type Logger } from "../base/log.ts";
 import { codec, strictObject, Type } from "../base/schema.ts";
+import { isAnswered } from "../coalition/answers.ts";
 import type { Ballot } from "../coalition/ballot.ts";
 import type { ClearingView } from "../coalition/clearing.ts";
 import type { Coalition } from "../coalition/config.ts";
@@ -79,6 +80,9 @@ function release(options: UnsealOptions, peer: PeerKey, admission: Admission): U
     });
   }
   checkAsker(options, peer, admission, grant);
+  if (isAnswered(records, grant)) {
+    throw new BridgeError("attempt-passed", "the provider has refused or closed this grant");
+  }
   checkEvidence(options, grant, request);
   const label = envelopeLabel(coalition, request.request);
   checkCiphertext(request.sealed, label);
@@ -87,6 +91,7 @@ function release(options: UnsealOptions, peer: PeerKey, admission: Admission): U
     attempt: grant.attempt,
     providerId: grant.providerId,
     seq: admission.endorsement.seq,
+    bootKey: admission.endorsement.bootKey,
   });
   const share = decryptionShare(options.share, request.sealed);
   log.info("share-released", { request: correlate(grant.requestId), attempt: grant.attempt });

@@ -97,6 +97,7 @@ export function startAdminRig(options: RigOptions = {}): AdminRig {
     clock,
     log,
     handle: scripted(options.script ?? {}),
+    maySpend: Promise.resolve(),
     context: () => ({
       ...sampleContext({ nowMs: clock.nowMs(), caps }),
       standing: standing.now(),

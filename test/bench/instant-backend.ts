@@ -1,6 +1,6 @@
 /**
  * A backend whose machines are entries in a table: creating one takes no time, so what is measured is the provider.
- * A machine ends on command, after a fixed life, or, while `whenFull` is set, when a newer one has taken the last place.
+ * A machine ends after a fixed life, or on command.
  */
 import { randomSeed } from "../../src/base/ed25519.ts";
 import { BridgeError } from "../../src/base/errors.ts";
@@ -16,22 +16,22 @@ import type {
 export interface InstantOptions {
   readonly regionClass: RegionClass;
   readonly machinesMax: number;
-  readonly ends: { readonly afterMs: number } | "whenFull";
+  readonly ends: { readonly afterMs: number } | "onCommand";
 }
 
 export interface InstantCounts {
   readonly created: number;
   /** Grants that got a second machine, in any try. */
   readonly createdTwice: number;
-  readonly live: number;
+  readonly machines: number;
   /** The most at one time. */
   readonly peak: number;
 }
 
 export interface InstantBackend extends Backend {
   counts(): InstantCounts;
-  /** From now on every machine ends at once. */
-  endAll(): void;
+  /** Ends the oldest. */
+  end(count: number): void;
 }
 
 interface Entry {
@@ -49,7 +49,6 @@ export function instantBackend(options: InstantOptions): InstantBackend {
   const entries = new Map<string, Entry>();
   const grants = new Map<string, number>();
   let peak = 0;
-  let closing = false;
   const offer: BackendOffer = {
     region: "instant",
     regionClass: options.regionClass,
@@ -63,11 +62,6 @@ export function instantBackend(options: InstantOptions): InstantBackend {
   const end = (name: string): void => {
     entries.get(name)?.over.abort();
     entries.delete(name);
-  };
-  const makeRoom = (name: string): void => {
-    if (closing) end(name);
-    else if (options.ends !== "whenFull") setTimeout(() => end(name), options.ends.afterMs);
-    else if (entries.size >= options.machinesMax) end(entries.keys().next().value ?? name);
   };
 
   return {
@@ -83,7 +77,7 @@ export function instantBackend(options: InstantOptions): InstantBackend {
       entries.set(order.name, { order, machine, createdMs: Date.now(), over });
       grants.set(order.tags.grantId, (grants.get(order.tags.grantId) ?? 0) + 1);
       peak = Math.max(peak, entries.size);
-      setTimeout(makeRoom, 0, order.name);
+      if (options.ends !== "onCommand") setTimeout(end, options.ends.afterMs, order.name);
       return machine;
     },
     async watchUntilExit({ name }, _onSample, signal) {
@@ -105,12 +99,11 @@ export function instantBackend(options: InstantOptions): InstantBackend {
     counts: () => ({
       created: [...grants.values()].reduce((sum, times) => sum + times, 0),
       createdTwice: [...grants.values()].filter((times) => times > 1).length,
-      live: entries.size,
+      machines: entries.size,
       peak,
     }),
-    endAll() {
-      closing = true;
-      for (const name of entries.keys()) end(name);
+    end(count) {
+      for (const name of [...entries.keys()].slice(0, count)) end(name);
     },
   };
 }

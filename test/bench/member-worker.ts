@@ -6,12 +6,18 @@ import { readCoalition } from "../../src/coalition/config.ts";
 import { loadMemberConfig, readConfigFile } from "../../src/config/load.ts";
 import { readSeed } from "../../src/config/secrets.ts";
 import { type RunningMember, startMember } from "../../src/member.ts";
+import { cpuMs } from "./process-figures.ts";
 import { serve } from "./worker.ts";
 
 export const ECHO_PROTOCOL = "/compute-bridge/bench-echo/1";
 const ECHO_BYTES_MAX = 1024;
 
 let member: RunningMember | undefined;
+
+const running = (): RunningMember => {
+  if (member === undefined) throw new Error("the member is not started");
+  return member;
+};
 
 const calls = {
   async start({ configFile }: { configFile: string }): Promise<void> {
@@ -31,14 +37,13 @@ const calls = {
     });
     member.network.node.handle(ECHO_PROTOCOL, ECHO_BYTES_MAX, (_peer, body) => body);
   },
-  /** Records held, all kinds together. */
-  records(): number {
-    const collections = member?.network.replica.store.collections ?? [];
-    return collections.reduce((sum, collection) => sum + collection.size, 0);
+  standingTick: () => running().records.tick(),
+  /** Throws when one is refused. */
+  take({ records }: { records: readonly Uint8Array[] }): void {
+    const { store } = running().network.replica;
+    for (const record of records) store.offer(record);
   },
-  cpuMs(): number {
-    return process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000;
-  },
+  cpuMs,
 };
 export type MemberCalls = typeof calls;
 

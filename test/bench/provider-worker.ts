@@ -17,6 +17,8 @@ import { openProviderState } from "../../src/stages/state-dir.ts";
 import { replyKey, replyTag } from "../../src/zipnet/board.ts";
 import { type InstantBackend, type InstantOptions, instantBackend } from "./instant-backend.ts";
 import { ECHO_PROTOCOL } from "./member-worker.ts";
+import { prefill } from "./prefill.ts";
+import { cpuMs } from "./process-figures.ts";
 import { watchWaits } from "./waits.ts";
 import { serve } from "./worker.ts";
 
@@ -28,6 +30,8 @@ export interface ProviderStart {
   readonly grantsMax: number;
   readonly regionClass: RegionClass;
   readonly ends: InstantOptions["ends"];
+  /** Ended grants that are in the journal before the provider starts (0). */
+  readonly journalGrants?: number;
 }
 
 /** One grant, in milliseconds of the provider's own clock. Each part ends with a transition that is on disk. */
@@ -72,6 +76,7 @@ const calls = {
       join(options.folder, "state"),
       toHex(providerId(operatorKey, name)),
     );
+    prefill(state.journal, options.journalGrants ?? 0);
     const backend = instantBackend({ regionClass, machinesMax: grantsMax, ends });
     const backendMs = new Map<string, number>();
     const provider = await startProvider({
@@ -109,11 +114,8 @@ const calls = {
     ...running().backend.counts(),
     live: [...running().provider.ledger.live()].length,
   }),
-  endAll: () => running().backend.endAll(),
-  cpuMs(): number {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  },
+  end: ({ count }: { count: number }) => running().backend.end(count),
+  cpuMs,
   /** One request of 200 bytes over libp2p to a member that answers at once. */
   async roundTrips({ peer, count }: { peer: string; count: number }): Promise<number[]> {
     const { node } = running().provider.network;

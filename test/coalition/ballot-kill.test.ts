@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromHex } from "../../src/base/bytes.ts";
+import { silentLogger } from "../../src/base/log.ts";
 import { openBallot } from "../../src/coalition/ballot.ts";
 import { seedNamed } from "../support/coalition.ts";
 import { codeThrownBy } from "../support/codes.ts";
@@ -42,7 +43,7 @@ test("kill -9 in the middle of voting, four times over, loses no acknowledged vo
   const all: Acknowledged[] = [];
   for (const count of [1, 20, 7, 33]) {
     all.push(...(await voteAndKill(path, count)));
-    const ballot = openBallot(path, () => 2);
+    const ballot = openBallot(path, () => 2, silentLogger);
     for (const { request, grant, seq } of all) {
       expect(ballot.hasVoted(request, 1, grant)).toBe(true);
       expect(ballot.releases(request).map((release) => release.seq)).toEqual([seq]);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { equal, toHex } from "../../src/base/bytes.ts";
 import type { ErrorCode } from "../../src/base/errors.ts";
+import { silentLogger } from "../../src/base/log.ts";
 import { type Ballot, openBallot, type Release } from "../../src/coalition/ballot.ts";
 import { seedNamed } from "../support/coalition.ts";
 import { codeThrownBy } from "../support/codes.ts";
@@ -19,6 +20,7 @@ afterAll(() => {
 
 const request = seedNamed("request");
 const [alpha, beta] = [seedNamed("provider alpha"), seedNamed("provider beta")];
+const [boot, otherBoot] = [seedNamed("boot key"), seedNamed("another boot key")];
 const [one, two] = [seedNamed("grant one"), seedNamed("grant two")];
 
 /** Names what happens; an unanswered release blocks, one of these answers does not. */
@@ -35,7 +37,7 @@ class Member {
   }
 
   #open(): Ballot {
-    const ballot = openBallot(this.path, () => this.tick);
+    const ballot = openBallot(this.path, () => this.tick, silentLogger);
     opened.push(ballot);
     return ballot;
   }
@@ -51,8 +53,10 @@ class Member {
     return codeThrownBy(() => this.ballot.vote(requestId, attempt, grantId, isOver));
   }
 
-  release(attempt: number, providerId = alpha, seq = 1, requestId = request) {
-    return codeThrownBy(() => this.ballot.release({ requestId, attempt, providerId, seq }));
+  release(attempt: number, providerId = alpha, seq = 1, requestId = request, bootKey = boot) {
+    return codeThrownBy(() =>
+      this.ballot.release({ requestId, attempt, providerId, seq, bootKey }),
+    );
   }
 }
 
@@ -144,6 +148,8 @@ describe("a release", () => {
       expect(member.release(1, alpha, 3)).toBeUndefined();
       expect(member.release(1, beta, 9)).toBe("not-the-provider");
       expect(member.release(1, alpha, 2)).toBe("stale-epoch");
+      // Two instances started in the same second have one seq: only the first to ask is answered.
+      expect(member.release(1, alpha, 3, request, otherBoot)).toBe("stale-epoch");
       step();
       expect(member.release(1, alpha, 4)).toBeUndefined();
       expect(member.release(1, alpha, 3)).toBe("stale-epoch");

@@ -8,6 +8,7 @@ import { attemptKey } from "../../src/coalition/ids.ts";
 import { SIGN_PROTOCOL, VOTE_PROTOCOL } from "../../src/coalition/voting.ts";
 import { decodeRecord, signingInput } from "../../src/network/record.ts";
 import { testOrder } from "../support/actors.ts";
+import { codeThrownBy } from "../support/codes.ts";
 import { type Committee, type CommitteeOptions, startCommittee } from "../support/committee.ts";
 import { type Asked, compose, grantsOf, send, stand } from "./stand.ts";
 
@@ -265,9 +266,11 @@ describe("the market", () => {
     const of = await running();
     await stand(of, "alpha", () => "admit");
     const asked = compose(of, { patienceTicks: 2 });
+    await of.clock.advance(4000);
+    expect(of.member(1).records.tick().seq).toBeGreaterThan(asked.request.expiryTick);
+    send(of, asked); // kept for a moment, as a grant may be on its way to us
     await of.clock.advance(10_000);
-    send(of, asked);
-    await of.clock.advance(5000);
     expect(grantsOf(of, asked.id)).toEqual([]);
+    expect(codeThrownBy(() => send(of, compose(of, { patienceTicks: -10 })))).toBe("expired");
   });
 });

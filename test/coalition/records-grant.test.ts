@@ -1,6 +1,6 @@
 /** Requests and grants: what every node can check alone. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { toHex } from "../../src/base/bytes.ts";
+import { type Bytes32, toHex } from "../../src/base/bytes.ts";
 import type { ErrorCode } from "../../src/base/errors.ts";
 import { MINUTE_MS } from "../../src/base/limits.ts";
 import type { ComputeGrant } from "../../src/coalition/grant.ts";
@@ -173,19 +173,43 @@ describe("a request", () => {
     expect(at.records.requests.size).toBe(1);
   });
 
-  test("stands under its id, until its grant could no longer matter", () => {
-    const at = book();
-    const { record, request } = composed();
-    at.offer(record);
-    expect(at.records.requests.get(toHex(requestId(request)))?.body.request).toEqual(request);
-    const last =
-      request.expiryTick + request.durationMs / coalition.file.almanac.periodMs + keepTicks;
+  const keptUntil = (at: RecordBook, record: SignedRecord, last: number): void => {
     tickTo(at, last);
     at.store.sweep();
     expect(at.records.requests.size).toBe(1);
     tickTo(at, last + 1);
     at.store.sweep();
     expect([at.records.requests.size, at.code(record)]).toEqual([0, "expired"]);
+  };
+
+  test("stands under its id, and goes soon after nobody was granted it", () => {
+    const at = book();
+    const { record, request } = composed();
+    at.offer(record);
+    expect(at.records.requests.get(toHex(requestId(request)))?.body.request).toEqual(request);
+    keptUntil(at, record, request.expiryTick + coalition.file.compute.attemptTicks);
+  });
+
+  test("stands as long as the latest of its grants, whichever came first", async () => {
+    const { record, request } = composed();
+    const granted = grantOf(coalition, request, alpha.card(), { validToTick: NOW + 500 });
+    const grants = [
+      await signGrant(ceremony, { ...granted, validToTick: NOW + 400 }),
+      await signGrant(ceremony, { ...granted, attempt: 2 }),
+    ];
+    for (const order of [
+      [record, ...grants],
+      [...grants, record],
+    ]) {
+      const at = book();
+      for (const one of order) at.offer(one);
+      keptUntil(at, record, NOW + 500 + keepTicks);
+    }
+  });
+
+  test("with a reply key nothing can be sealed to: wrong-schema", () => {
+    const zero = new Uint8Array(32) as Bytes32;
+    expect(book().code(requestRecord(withRequest({ replyKey: zero })))).toBe("wrong-schema");
   });
 });
 

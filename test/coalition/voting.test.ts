@@ -59,7 +59,7 @@ function booth(evidence: () => string | undefined = () => undefined): Booth {
   const book = recordBook(coalition);
   tickTo(book, NOW);
   ballots += 1;
-  const ballot = openBallot(join(folder, `${ballots}.db`), () => NOW);
+  const ballot = openBallot(join(folder, `${ballots}.db`), () => NOW, silentLogger);
   closers.push(() => ballot.close());
   const signer = createSigner(coalition, 1, secretsOf(ceremony, 1).grantShare);
   const market = openMarket(book.records);
@@ -195,7 +195,11 @@ describe("a voter", () => {
 });
 
 describe("a release is over", () => {
-  const release = (grant: ComputeGrant, seq: number) => ({ ...grant, seq });
+  const release = (grant: ComputeGrant, seq: number) => ({
+    ...grant,
+    seq,
+    bootKey: alpha.boot.publicKey,
+  });
 
   test("with a refusal or a final log of that instance or a newer one, and not before", async () => {
     const at = booth();

@@ -76,12 +76,6 @@ describe("an orphan", () => {
     expect(sky.counts).toEqual({ orphansSeen: 1, orphansEnded: 1 });
   });
 
-  test("that is settled here is ended likewise", async () => {
-    const sky = skyOf(old("m"));
-    sky.claim = () => "settled";
-    expect((await sweeps(sky, ORPHAN_SIGHTINGS)).flat()).toEqual(["m"]);
-  });
-
   test("dated in the future by a clock set back is old once we have seen it long enough", async () => {
     const sky = skyOf();
     sky.machines = [listed("m", { createdMs: sky.clock.nowMs() + 5 * HOUR_MS })];

@@ -3,7 +3,6 @@ import { describe, expect, test } from "bun:test";
 import { decodeCanonical, encodeCanonical } from "../../src/base/canonical.ts";
 import { PLACEMENTS_MAX, STATE_BYTES_MAX } from "../../src/base/limits.ts";
 import { EFFECT_KINDS, effectsOf } from "../../src/ledger/effects.ts";
-import { DROPPABLE } from "../../src/ledger/events.ts";
 import { type GrantState, isSettled } from "../../src/ledger/state.ts";
 import { transition } from "../../src/ledger/transition.ts";
 import {
@@ -128,8 +127,4 @@ describe("the journal's form of a state", () => {
     }
     expect(encodeCanonical(state).length).toBeLessThan(STATE_BYTES_MAX / 2);
   });
-});
-
-test("what may be dropped under load is what comes again by itself", () => {
-  expect([...DROPPABLE].sort()).toEqual(["acked", "deadline", "granted", "sampled"]);
 });

@@ -24,6 +24,7 @@ test("terminate waits for an aborted create to come back", async () => {
     clock: systemClock,
     log: silentLogger,
     stateOf: () => current,
+    maySpend: Promise.resolve(),
     async handle(effect, _state, _emit, signal) {
       started.push(effect.kind);
       if (effect.kind !== "create") return { type: "gone" };
@@ -37,6 +38,7 @@ test("terminate waits for an aborted create to come back", async () => {
     },
   });
   workers.want(provisioning);
+  await Bun.sleep(0);
   current = terminating;
   workers.want(terminating);
   await Bun.sleep(20);

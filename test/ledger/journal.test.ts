@@ -118,7 +118,9 @@ describe("a journal", () => {
       until(stateNamed("closed"), "newer", 10),
       until(stateNamed("running"), "old but live", 9),
     );
-    journal.prune(10);
+    journal.prune(10, stateNamed("closed").spend.day); // its cost still counts
+    expect(journal.has("old")).toBe(true);
+    journal.prune(10, stateNamed("closed").spend.day + 1);
     expect(["old", "newer", "old but live"].map((key) => journal.has(key))).toEqual([
       false,
       true,

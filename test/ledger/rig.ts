@@ -110,6 +110,7 @@ export function startRig({
     clock,
     log,
     handle,
+    maySpend: Promise.resolve(),
     context: () => ({ ...sampleContext({ nowMs: clock.nowMs() }), ...rig.context }),
   });
   return Object.assign(rig, { ledger, journal: kept });

@@ -202,7 +202,7 @@ export const PATHS: Readonly<Record<string, readonly GrantEvent[]>> = {
     routed(...TWO),
     createFailed("unknown-outcome"),
   ],
-  "terminating, then a refusal": [granted(), opened, routed(...TWO), up(), { type: "deadline" }],
+  "terminating, then a refusal": [granted(), opened, routed(...TWO), { type: "deadline" }],
   "terminating, then a log": [
     granted(),
     opened,
@@ -241,7 +241,7 @@ export const PATHS: Readonly<Record<string, readonly GrantEvent[]>> = {
   refused: [granted(), opened, routed()],
   "refused, with an empty log": [granted(), rejected("image-mismatch", true)],
   "refused, announced": [granted(), opened, routed(), { type: "announced" }],
-  failed: [granted(), opened, routed(...TWO), up(), { type: "deadline" }, { type: "gone" }],
+  failed: [granted(), opened, routed(...TWO), { type: "deadline" }, { type: "gone" }],
 };
 
 export const EVERY_STATE: readonly (readonly [string, GrantState])[] = Object.entries(PATHS).map(
@@ -279,6 +279,7 @@ export const EVERY_EVENT: readonly GrantEvent[] = [
   { type: "exited", cause: "lost", usage: { ...measured(9), basis: "unknown" } },
   { type: "deadline" },
   { type: "end", detail: "by the operator" },
+  { type: "answered" },
   { type: "gone" },
   { type: "log-published", seq: 0 },
   { type: "log-published", seq: 5 },

@@ -57,6 +57,7 @@ export async function peer(
   const replica = startReplica({
     transport: node,
     store: box.store,
+    relays: new Set<string>(),
     clock: at.clock,
     log: silentLogger,
     bar(other) {

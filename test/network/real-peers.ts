@@ -50,6 +50,7 @@ export function realNodes(): RealNodes {
       const replica = startReplica({
         transport: node,
         store: box.store,
+        relays: new Set<string>(),
         clock: options.clock ?? systemClock,
         log: silentLogger,
         bar: (peer) => node.bar(peer),

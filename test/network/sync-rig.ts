@@ -10,6 +10,7 @@ import { bareNode, type World, world } from "./peers.ts";
 const never = new AbortController().signal;
 export const alice = keyNamed("alice");
 const peerAlice = toHex(alice.publicKey);
+const source = { peer: peerAlice, from: peerAlice };
 
 /** A node that serves this store, asked by another node. */
 export async function served(
@@ -17,7 +18,7 @@ export async function served(
 ): Promise<World & { ask(body: Uint8Array): Promise<Uint8Array>; pullInto: PullInto }> {
   const at = world();
   const [server, client] = [await bareNode(at, "alice"), await bareNode(at, "bob")];
-  serveSync(server, store);
+  serveSync(server, store, () => {});
   return {
     ...at,
     ask: (body) =>
@@ -27,7 +28,7 @@ export async function served(
         "an answer",
       ),
     pullInto: (into, refused) =>
-      at.clock.run(pull(client, into, peerAlice, never, refused), 600_000, "the pull"),
+      at.clock.run(pull(client, into, source, never, refused), 600_000, "the pull"),
   };
 }
 export type PullInto = (
@@ -46,7 +47,7 @@ export async function scripted(
     return script[want]?.(of) ?? new Uint8Array(0);
   });
   return (into, refused) =>
-    at.clock.run(pull(client, into, peerAlice, never, refused), 600_000, "the pull");
+    at.clock.run(pull(client, into, source, never, refused), 600_000, "the pull");
 }
 
 export const oneRoot = (size: number) => () =>

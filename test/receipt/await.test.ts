@@ -5,7 +5,7 @@ import { codeOf } from "../../src/base/errors.ts";
 import { kemKeyPair } from "../../src/base/hpke.ts";
 import { silentLogger } from "../../src/base/log.ts";
 import { type ComputeGrant, grantId, type RefusalCode } from "../../src/coalition/grant.ts";
-import { awaitReceipt, type Progress } from "../../src/receipt/await.ts";
+import { awaitLog, awaitReceipt, type Progress } from "../../src/receipt/await.ts";
 import { type ReplyContent, type SshAccessReceipt, sealReply } from "../../src/receipt/receipt.ts";
 import { type Reply, replySecret, replyTag } from "../../src/zipnet/board.ts";
 import { composeRequest, type RequestState, seedOf } from "../../src/zipnet/compose.ts";
@@ -275,8 +275,77 @@ describe("hope ends", () => {
   test("not while the provider that took it is at work, however long", async () => {
     const at = await waiting();
     await at.admit(await at.grant());
-    tickTo(at.book, 5000);
+    tickTo(at.book, 100 + attemptTicks); // the grant's last tick, and the grace after it
     await at.clock.advance(60_000);
     expect(at.ended()).toBeUndefined();
+  });
+
+  test("when the grant is over and its provider never delivered", async () => {
+    const at = await waiting();
+    await at.admit(await at.grant());
+    tickTo(at.book, 100 + attemptTicks + 1);
+    await at.clock.advance(2000);
+    expect(at.ended()).toBe("no-grant");
+  });
+
+  test("when the provider has closed the grant and no receipt follows", async () => {
+    const at = await waiting();
+    const grant = await at.grant();
+    await at.admit(grant);
+    at.book.offer(alpha.sign("log", alpha.log(grant, "failed")));
+    await at.clock.advance(2000);
+    expect(at.ended()).toBeUndefined(); // the receipt may be a moment behind
+    tickTo(at.book, 10 + attemptTicks + 1);
+    await at.clock.advance(2000);
+    expect(at.ended()).toBe("no-grant");
+  });
+});
+
+describe("the final log", () => {
+  const NEVER = new AbortController().signal;
+  const waits = async () => {
+    const at = await waiting();
+    const grant = await at.grant();
+    const view = {
+      ...at,
+      coalition,
+      records: at.book.records,
+      board: at.book.board,
+      log: silentLogger,
+    };
+    const found = awaitLog(view, grant, NEVER).then(
+      ({ status }) => status as string,
+      (error: unknown) => codeOf(error),
+    );
+    let ended: string | undefined;
+    void found.then((what) => {
+      ended = what;
+    });
+    return { ...at, grant, ended: () => ended };
+  };
+
+  test("is the last of the chain, not an interim one", async () => {
+    const { book, clock, grant, ended } = await waits();
+    const interim = alpha.log(grant, "interim");
+    book.offer(alpha.sign("log", interim));
+    await clock.advance(2000);
+    expect(ended()).toBeUndefined();
+    book.offer(alpha.sign("log", alpha.log(grant, "completed", interim)));
+    await clock.advance(2000);
+    expect(ended()).toBe("completed");
+  });
+
+  test("will not come after a refusal", async () => {
+    const { book, clock, grant, ended } = await waits();
+    book.offer(alpha.sign("refusal", alpha.refusal(grant, "unavailable")));
+    await clock.advance(2000);
+    expect(ended()).toBe("no-grant");
+  });
+
+  test("is not waited for once nobody keeps it any more", async () => {
+    const { book, clock, ended } = await waits();
+    tickTo(book, 100 + coalition.file.compute.keepTicks + 1);
+    await clock.advance(2000);
+    expect(ended()).toBe("no-grant");
   });
 });

@@ -1,15 +1,13 @@
 /**
  * What a seed does to the world: power cuts, partitions, a bad network, clocks that jump, disks that fill up, clouds that
- * fail, at random times and at the worst moments (a grant has just been made, a share has just been given, a machine is
- * just being asked for).
+ * fail, at random times and at the worst moments (worst-moments.ts).
  */
-import { equal } from "../../src/base/bytes.ts";
 import { SECOND_MS } from "../../src/base/limits.ts";
-import type { ComputeGrant } from "../../src/coalition/grant.ts";
-import { GRANT_STATES, type GrantStateName } from "../../src/ledger/state.ts";
 import { CALM } from "./cloud.ts";
-import type { Host, MemberHost, ProviderHost, World } from "./hosts.ts";
-import { short } from "./observer.ts";
+import type { MemberHost } from "./member-host.ts";
+import type { ProviderHost } from "./provider-host.ts";
+import type { Host, World } from "./world.ts";
+import { armWorstMoments } from "./worst-moments.ts";
 
 export interface Parties {
   readonly members: readonly MemberHost[];
@@ -43,7 +41,11 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
   ];
   const count = dice.between(2, 10);
   for (let n = 0; n < count; n += 1) void later(dice.below(phaseMs), dice.pick(faults));
-  armWorstMoments();
+  armWorstMoments(
+    world,
+    { members, providers },
+    { part, killMember, killProvider, isOver: () => over },
+  );
   if (dice.chance(0.3)) void later(0, silence);
   return { heal };
 
@@ -58,6 +60,7 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     over = true;
     observer.note("healed");
     observer.onGrant = () => {};
+    observer.onVote = () => {};
     observer.onShare = () => {};
     network.heal();
     network.rule = undefined;
@@ -69,12 +72,8 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     }
     for (const host of hosts) {
       if (host.process !== undefined) host.process.skewMs = 0;
-      if (isDown(host) && !busy.has(host)) await start(host);
+      if (!host.isUp && !busy.has(host)) await start(host);
     }
-  }
-
-  function isDown(host: Host): boolean {
-    return host.process === undefined || host.process.ended;
   }
 
   async function start(host: Host): Promise<void> {
@@ -83,7 +82,7 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
   }
 
   async function powerCut(host: Host, downMs: number, meanwhile = (): void => {}): Promise<void> {
-    if (isDown(host) || busy.has(host)) return;
+    if (!host.isUp || busy.has(host)) return;
     busy.add(host);
     observer.counts.crashes += 1;
     observer.note(`${host.name} dies`);
@@ -103,8 +102,12 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     });
   }
 
-  async function killMember(host: MemberHost, forgets = dice.chance(0.3)): Promise<void> {
-    await powerCut(host, dice.between(500, 20 * SECOND_MS), () => {
+  async function killMember(
+    host: MemberHost,
+    forgets = dice.chance(0.3),
+    downMs = 20 * SECOND_MS,
+  ): Promise<void> {
+    await powerCut(host, dice.between(500, downMs), () => {
       if (forgets) host.loseRecords(clock.nowMs() - dice.between(1, 10) * SECOND_MS);
     });
   }
@@ -183,57 +186,5 @@ export function unleash(world: World, { members, providers }: Parties, phaseMs: 
     cloud.faults = { ...CALM, outage: true };
     await clock.sleep(dice.between(5, 60) * SECOND_MS);
     if (!over) cloud.faults = { ...CALM };
-  }
-
-  function armWorstMoments(): void {
-    for (const provider of providers)
-      if (dice.chance(0.5)) dieIn(provider, dice.pick(GRANT_STATES));
-    if (dice.chance(0.2)) return;
-    const shares = dice.below(members.length);
-    let grants = dice.between(0, 2);
-    const given = new Set<MemberHost>();
-    const strike = (grant: ComputeGrant): void => {
-      observer.onGrant = () => {};
-      observer.onShare = () => {};
-      observer.note(`the worst moment: ${shares} shares for ${short(grant.requestId)}`);
-      observer.counts.faults += 1;
-      void strikeNow(grant, given);
-    };
-    observer.onGrant = (grant) => {
-      given.clear();
-      if (shares === 0 && grants-- <= 0) strike(grant);
-    };
-    observer.onShare = (grant, member) => {
-      for (const host of members) if (host.index === member) given.add(host);
-      if (shares > 0 && given.size >= shares && grants-- <= 0) strike(grant);
-    };
-  }
-
-  /**
-   * The grant's provider is cut off, alone or with some members; who has given a share may lose power, and with it the
-   * records that say so.
-   */
-  async function strikeNow(grant: ComputeGrant, given: ReadonlySet<MemberHost>): Promise<void> {
-    const granted = providers.filter(
-      ({ provider }) => provider && equal(provider.context.providerId, grant.providerId),
-    );
-    const others = members.filter((member) => !given.has(member));
-    const side = dice.chance(0.5) ? dice.some(members) : dice.some(others);
-    const parting = part(dice.between(10, 40) * SECOND_MS, [...granted, ...side]);
-    if (dice.chance(0.5)) for (const member of given) void killMember(member, true);
-    else if (dice.chance(0.3)) void killMember(dice.pick(members));
-    if (dice.chance(0.2)) void killProvider(dice.pick(providers));
-    await parting;
-  }
-
-  /** The power goes the moment the state is on disk. */
-  function dieIn(provider: ProviderHost, state: GrantStateName): void {
-    provider.onChange = ({ after }) => {
-      if (after.state !== state || over) return;
-      provider.onChange = () => {};
-      observer.note(`${provider.name} is to die in ${state}`);
-      observer.counts.faults += 1;
-      void killProvider(provider);
-    };
   }
 }

@@ -4,15 +4,16 @@
  */
 import { toHex } from "../../src/base/bytes.ts";
 import type { ComputeGrant, Refusal } from "../../src/coalition/grant.ts";
-import { grantId } from "../../src/coalition/grant.ts";
+import { grantId, isRegrantable } from "../../src/coalition/grant.ts";
 import { type ComputeLog, isFinal } from "../../src/coalition/log.ts";
 import type { CoalitionRecords } from "../../src/coalition/records.ts";
 import type { CloudMachine } from "./cloud.ts";
 
+/** What happened in a run; names that end in `Max` are no sums. */
 export interface Counts {
   requests: number;
   grants: number;
-  attempts: number;
+  attemptsMax: number;
   machines: number;
   machinesPerRequestMax: number;
   receipts: number;
@@ -20,6 +21,7 @@ export interface Counts {
   refusals: number;
   crashes: number;
   partitions: number;
+  /** All others: of clouds, disks, clocks and messages, and the moments chosen for them. */
   faults: number;
 }
 
@@ -33,6 +35,8 @@ export interface Observer {
   follow(records: CoalitionRecords): void;
   voted(member: number, grant: ComputeGrant): void;
   released(member: number, grant: ComputeGrant, seq: number): void;
+  /** A requester has read its receipt. */
+  served(grant: ComputeGrant): void;
   created(machine: CloudMachine): void;
   /** Whether the machine belongs to a request we know, and which. */
   requestOf(machine: CloudMachine): string | undefined;
@@ -41,6 +45,8 @@ export interface Observer {
   readonly grants: ReadonlyMap<string, ComputeGrant>;
   /** For faults that come at the worst moment. */
   onGrant: (grant: ComputeGrant) => void;
+  /** The member has voted, and its vote is on its way. */
+  onVote: (grant: ComputeGrant, member: number) => void;
   /** The member has released its share for this grant for the first time. */
   onShare: (grant: ComputeGrant, member: number) => void;
 }
@@ -51,7 +57,7 @@ export interface Answers {
   readonly finals: Map<number, ComputeLog>;
 }
 
-/** `me` shortens ids to what a person can tell apart in a trace. */
+/** Ids as short as a person needs them to tell them apart in a trace. */
 export const short = (id: Uint8Array | string): string =>
   (typeof id === "string" ? id : toHex(id)).slice(0, 6);
 
@@ -70,10 +76,12 @@ export function createObserver(
   const releases = new Map<string, Map<number, { grant: string; seq: number }>>();
   /** request → providers in the order in which they spent. */
   const spenders = new Map<string, Set<string>>();
+  /** Grants whose receipt has been read. */
+  const served = new Set<string>();
   const counts: Counts = {
     requests: 0,
     grants: 0,
-    attempts: 0,
+    attemptsMax: 0,
     machines: 0,
     machinesPerRequestMax: 0,
     receipts: 0,
@@ -84,10 +92,7 @@ export function createObserver(
     faults: 0,
   };
   const stamp = (what: string): string => `${((nowMs() - startMs) / 1000).toFixed(3)} ${what}`;
-  const note = (what: string): void => {
-    trace.push(stamp(what));
-    if (process.env.SIMLIVE) console.error(stamp(what));
-  };
+  const note = (what: string): void => void trace.push(stamp(what));
   const breach = (what: string): void => {
     breaches.push(stamp(what));
     note(`BREACH ${what}`);
@@ -104,6 +109,7 @@ export function createObserver(
     counts,
     breaches,
     onGrant: () => {},
+    onVote: () => {},
     onShare: () => {},
     trace,
     note,
@@ -116,7 +122,7 @@ export function createObserver(
         if (grants.has(id)) return;
         grants.set(id, body);
         counts.grants += 1;
-        counts.attempts = Math.max(counts.attempts, body.attempt);
+        counts.attemptsMax = Math.max(counts.attemptsMax, body.attempt);
         for (const [other, grant] of grants) {
           const same = toHex(grant.requestId) === toHex(body.requestId);
           if (other !== id && same && grant.attempt === body.attempt)
@@ -135,6 +141,7 @@ export function createObserver(
     },
     voted,
     released,
+    served: (grant) => void served.add(toHex(grantId(grant))),
     created,
     requestOf: ({ order }) => {
       const grant = grants.get(order.tags.grantId);
@@ -152,6 +159,8 @@ export function createObserver(
     note(`refusal ${short(body.requestId)} attempt ${body.attempt} ${body.code}`);
     if (lasting(id).length > 0) breach(`refused ${short(body.requestId)} while a machine lasts`);
     if (known.finals.size > 0) breach(`refused ${short(body.requestId)} after its final log`);
+    if (served.has(id) && isRegrantable(body.code))
+      breach(`${short(body.requestId)} was served, and is to be granted again`);
   }
 
   function ended(body: ComputeLog): void {
@@ -186,6 +195,7 @@ export function createObserver(
       if (attempt < grant.attempt && !isOver(held.grant, held.seq))
         breach(`member ${member} broke its lock on attempt ${attempt} of ${short(request)}`);
     }
+    observer.onVote(grant, member);
   }
 
   function released(member: number, grant: ComputeGrant, seq: number): void {

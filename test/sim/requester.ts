@@ -2,7 +2,7 @@
  * A simulated requester: it sends one request, waits as a person would, tries to log in with what the receipt says, and
  * acknowledges. What it is told must fit what the cloud did.
  */
-import { equal, toHex } from "../../src/base/bytes.ts";
+import { equal } from "../../src/base/bytes.ts";
 import { signingKey } from "../../src/base/ed25519.ts";
 import { BridgeError } from "../../src/base/errors.ts";
 import { MINUTE_MS, SECOND_MS } from "../../src/base/limits.ts";
@@ -13,8 +13,8 @@ import { testOrder } from "../support/actors.ts";
 import { keyNamed } from "../support/coalition.ts";
 import type { CloudMachine } from "./cloud.ts";
 import { SIM_PRICE_MICROS } from "./cloud-backend.ts";
-import type { World } from "./hosts.ts";
 import { short } from "./observer.ts";
+import { SKEW_MS_MAX, type World } from "./world.ts";
 
 export interface SimRequest {
   readonly name: string;
@@ -65,6 +65,7 @@ export function createShopper(world: World, machines: () => readonly CloudMachin
     logIn(outcome, ownKey);
     request.outcome = outcome;
     observer.counts.receipts += 1;
+    observer.served(outcome.grant);
     if (dice.chance(0.9)) await acknowledge(requester, state, outcome);
     if (dice.chance(0.5)) await powerOff(outcome.receipt);
     await clock.sleep(10 * SECOND_MS);
@@ -102,10 +103,8 @@ export function createShopper(world: World, machines: () => readonly CloudMachin
         : signingKey(receipt.sshKeyPrivate).publicKey;
     if (ownKey === (receipt.sshKeyPrivate !== undefined)) observer.breach(`${what}: whose key?`);
     if (!equal(machine.order.loginKey, login)) observer.breach(`${what} has a key nobody lets in`);
-    if (
-      machine.endedBy === "terminate" &&
-      world.clock.nowMs() < machine.order.deadlineMs - SLACK_MS
-    )
+    const early = world.clock.nowMs() < machine.order.deadlineMs - SKEW_MS_MAX;
+    if (machine.endedBy === "terminate" && early && world.keepsTime(machine))
       observer.breach(`${what} came after the provider had ended the machine`);
   }
 
@@ -131,7 +130,3 @@ export function createShopper(world: World, machines: () => readonly CloudMachin
     world.endMachine(machine);
   }
 }
-
-/** A provider's clock may run ahead of the requester's by a jump of the simulator. */
-const SLACK_MS = 0;
-export const requestIdOf = (outcome: Outcome): string => toHex(outcome.grant.requestId);

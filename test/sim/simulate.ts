@@ -8,23 +8,20 @@ import { join } from "node:path";
 import { toHex } from "../../src/base/bytes.ts";
 import { SECOND_MS } from "../../src/base/limits.ts";
 import { createLogger, type Logger, silentLogger } from "../../src/base/log.ts";
+import type { GrantState } from "../../src/ledger/state.ts";
+import type { Provider } from "../../src/provider.ts";
 import { testCeremony } from "../support/coalition.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { memoryNetwork } from "../support/memory-network.ts";
-import { checkAtRest, checkNow } from "./checks.ts";
+import { checkAtRest, checkNow, checkStillServing, unanswered } from "./checks.ts";
 import type { CloudMachine } from "./cloud.ts";
 import { type Faults, unleash } from "./faults.ts";
-import {
-  type MemberHost,
-  memberHost,
-  type ProviderHost,
-  providerHost,
-  type Sabotage,
-  type World,
-} from "./hosts.ts";
+import { type MemberHost, memberHost } from "./member-host.ts";
 import { type Counts, createObserver } from "./observer.ts";
+import { type ProviderHost, providerHost } from "./provider-host.ts";
 import { diceOf, seedEverything } from "./random.ts";
 import { createShopper, type SimRequest } from "./requester.ts";
+import type { Sabotage, World } from "./world.ts";
 
 export interface SimOptions {
   readonly seed: number;
@@ -32,10 +29,20 @@ export interface SimOptions {
   readonly members?: 3 | 4;
   /** Without faults everything must be served. */
   readonly faults?: boolean;
-  /** Every member's ballot is broken; or member 1 lies. */
+  /** What is wrong with every member's ballot; or that member 1 lies. */
   readonly sabotage?: Sabotage;
+  /** One planned trouble instead of what the seed would do. */
+  readonly plan?: Plan;
   /** Keeps the program's own log lines in the trace. */
   readonly verbose?: boolean;
+}
+
+export interface Plan {
+  readonly requests: number;
+  readonly providers: number;
+  /** How long the trouble may last. */
+  readonly phaseMs: number;
+  arm(setting: Setting): Faults;
 }
 
 export interface SimResult {
@@ -58,12 +65,15 @@ const TICK_MS = 2 * SECOND_MS;
 const PHASE_MS = 90 * SECOND_MS;
 /** Patience, a grant's life, an orphan's age and sightings, and every retry at its longest, one after the other. */
 const REST_MS_MAX = 420 * SECOND_MS;
-const CEREMONY_SEED = 1; // one ceremony for all runs of a process, and the same one in every process
+/** A sync interval, so that every member has every record, and the ticks of one attempt. */
+const SETTLED_MS = 15 * SECOND_MS;
+const CEREMONY_SEED = 0; // the same ceremony for every run; no run has this seed
 
 export async function simulate(options: SimOptions): Promise<SimResult> {
-  const { seed, faults = true } = options;
+  const { seed, faults = true, plan } = options;
   const setting = buildWorld(options);
-  const { clock, dice, observer, members, providers, network } = setting;
+  const { clock, observer, members, providers, network } = setting;
+  const phaseMs = plan?.phaseMs ?? PHASE_MS;
   try {
     for (const host of [...members, ...providers]) await host.start();
     await clock.until(
@@ -71,48 +81,68 @@ export async function simulate(options: SimOptions): Promise<SimResult> {
       60 * SECOND_MS,
       "the start of the providers",
     );
-    const shopper = createShopper(setting, setting.machines);
-    const requests: SimRequest[] = [];
-    const wanted = dice.between(2, 5);
-    for (let n = 1; n <= wanted; n += 1) {
-      void clock
-        .sleep(dice.below(PHASE_MS / 2))
-        .then(() => requests.push(shopper.shop(`request ${n}`)));
-    }
+    const shopping = startShopping(setting, plan);
     void watchInvariants(setting);
-    const unleashed: Faults | undefined = faults ? unleash(setting, setting, PHASE_MS) : undefined;
-    await advance(setting, PHASE_MS);
-    await unleashed?.heal();
-    const healedMs = clock.nowMs();
-    const atRest = (): boolean =>
-      requests.length === wanted &&
-      requests.every(({ outcome }) => outcome !== undefined) &&
-      providers.every(
-        ({ provider }) => provider !== undefined && [...provider.ledger.live()].length === 0,
-      ) &&
-      setting.machines().every(({ state }) => state === "gone");
-    while (observer.breaches.length === 0 && !atRest()) {
-      if (clock.nowMs() - healedMs > REST_MS_MAX)
-        observer.breach(`no rest: ${whatLasts(setting, requests)}`);
-      else await clock.advance(SECOND_MS);
-    }
-    const restMs = clock.nowMs() - healedMs;
-    if (observer.breaches.length === 0) await checkAtRest(setting, requests, faults);
+    const trouble = plan?.arm(setting) ?? (faults ? unleash(setting, setting, phaseMs) : undefined);
+    await advance(setting, phaseMs);
+    await trouble?.heal();
+    const restMs = await untilRest(setting, shopping);
+    if (observer.breaches.length === 0) checkAtRest(setting, shopping.requests, faults);
+    if (observer.breaches.length === 0 && plan === undefined) await checkStillServing(setting);
     for (const bug of network.bugs) observer.breach(`a handler failed: ${String(bug)}`);
     const { counts, breaches, trace } = observer;
-    return { seed, counts, breaches, trace, requests, restMs };
+    return { seed, counts, breaches, trace, requests: shopping.requests, restMs };
   } finally {
-    for (const host of [...members, ...providers])
-      if (host.process !== undefined && !host.process.ended) await host.crash();
+    for (const host of [...members, ...providers]) if (host.isUp) await host.crash();
     rmSync(setting.folder, { recursive: true, force: true });
     setting.restore();
   }
+}
+
+interface Shopping {
+  readonly wanted: number;
+  readonly requests: SimRequest[];
+}
+
+/** Requests at random times in the first half of the phase. */
+function startShopping(setting: Setting, plan: Plan | undefined): Shopping {
+  const { clock, dice } = setting;
+  const shopper = createShopper(setting, setting.machines);
+  const requests: SimRequest[] = [];
+  const wanted = plan?.requests ?? dice.between(2, 5);
+  const withinMs = plan === undefined ? PHASE_MS / 2 : SECOND_MS;
+  for (let n = 1; n <= wanted; n += 1) {
+    void clock.sleep(dice.below(withinMs)).then(() => requests.push(shopper.shop(`request ${n}`)));
+  }
+  return { wanted, requests };
+}
+
+/**
+ * Until nothing waits, nothing lives, whatever was taken has been answered, and it is still so a while later: members may
+ * grant again what they were told was not served. Returns how long that took.
+ */
+async function untilRest(setting: Setting, shopping: Shopping): Promise<number> {
+  const { clock, observer } = setting;
+  const healedMs = clock.nowMs();
+  let restedMs = 0;
+  while (observer.breaches.length === 0 && restedMs < SETTLED_MS) {
+    if (clock.nowMs() - healedMs > REST_MS_MAX)
+      observer.breach(`no rest: ${whatLasts(setting, shopping)}`);
+    await clock.advance(SECOND_MS);
+    restedMs = whatLasts(setting, shopping) === "" ? restedMs + SECOND_MS : 0;
+  }
+  return clock.nowMs() - healedMs;
+}
+
+function live({ ledger }: Provider): GrantState[] {
+  return [...ledger.live()];
 }
 
 function buildWorld({
   seed,
   members: count = 3,
   sabotage,
+  plan,
   verbose = false,
 }: SimOptions): Setting & { restore(): void } {
   const unseed = seedEverything(CEREMONY_SEED);
@@ -138,11 +168,15 @@ function buildWorld({
     observer,
     folder,
     log: verbose ? traceLogger(observer.note, clock.nowMs) : silentLogger,
-    endMachine: (machine) =>
-      setting.providers
-        .flatMap(({ clouds }) => clouds)
-        .find(({ account }) => account === machine.account)
-        ?.end(machine, "tenant"),
+    endMachine: (machine) => {
+      for (const { clouds } of setting.providers)
+        clouds.find(({ account }) => account === machine.account)?.end(machine, "tenant");
+    },
+    keepsTime: ({ account }) =>
+      setting.providers.some(
+        ({ clouds, booksUnsure }) =>
+          !booksUnsure && clouds.some((cloud) => cloud.account === account),
+      ),
   };
   const setting = {
     ...world,
@@ -152,7 +186,7 @@ function buildWorld({
       memberHost(world, index, index === 1 || sabotage !== "byzantine" ? sabotage : undefined),
     ),
     providers: ["provider-a", "provider-b", "provider-c"]
-      .slice(0, dice.pick([1, 2, 2, 2, 3]))
+      .slice(0, plan?.providers ?? dice.pick([1, 2, 2, 2, 3]))
       .map((name) => providerHost(world, name, { clouds: dice.between(1, 2), grantsMax: 4 })),
   };
   return setting;
@@ -186,13 +220,18 @@ async function watchInvariants(setting: Setting): Promise<void> {
   }
 }
 
-function whatLasts({ providers, machines }: Setting, requests: readonly SimRequest[]): string {
+function whatLasts(setting: Setting, { wanted, requests }: Shopping): string {
+  const { providers, machines } = setting;
+  const ahead = requests.length < wanted ? ["requests to come"] : [];
   const waiting = requests.filter(({ outcome }) => outcome === undefined).map(({ name }) => name);
-  const live = providers.flatMap(({ name, provider }) =>
-    [...(provider?.ledger.live() ?? [])].map((state) => `${name} ${state.state}`),
+  const lasting = providers.flatMap(({ name, provider, ready }) =>
+    provider === undefined || !ready
+      ? [`${name} is not ready`]
+      : live(provider).map((state) => `${name} ${state.state}`),
   );
   const up = machines()
     .filter(({ state }) => state !== "gone")
     .map(({ host, state }) => `${host} ${state}`);
-  return [...waiting, ...live, ...up].join("; ");
+  const open = unanswered(setting).map((what) => `${what} is not answered`);
+  return [...ahead, ...waiting, ...lasting, ...up, ...open].join("; ");
 }

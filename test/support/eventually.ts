@@ -6,12 +6,13 @@ const PATIENCE_MS = 20_000;
 export async function eventually<T>(
   what: string,
   look: () => T | Promise<T>,
+  patienceMs = PATIENCE_MS,
 ): Promise<NonNullable<T>> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     const found = await look();
     if (found) return found;
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${PATIENCE_MS} ms`);
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${patienceMs} ms`);
     await Bun.sleep(LOOK_MS);
   }
 }

@@ -3,7 +3,7 @@ import { toHex } from "../../src/base/bytes.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { signingKey } from "../../src/base/ed25519.ts";
 import { sha256 } from "../../src/base/hash.ts";
-import { peerIdFromText, peerKeyOf } from "../../src/network/identity.ts";
+import { peerKeyIn } from "../../src/network/identity.ts";
 import type { NodeOptions } from "../../src/network/node.ts";
 import { requestGate } from "../../src/network/rate.ts";
 import type { GossipVerdict, PeerKey, RequestHandler } from "../../src/network/transport.ts";
@@ -36,9 +36,7 @@ export function attach(
   return {
     key,
     options,
-    targets: options.bootstrap
-      .map((address) => peerKeyOf(peerIdFromText(address.split("/p2p/").at(-1) ?? "")))
-      .filter((target) => target !== key),
+    targets: options.bootstrap.map(peerKeyIn).filter((target) => target !== key),
     dead: new AbortController(),
     connected: new Set(),
     barredUntilMs: new Map(),

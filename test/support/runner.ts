@@ -28,6 +28,9 @@ export interface Outcome {
   readonly lost: readonly string[];
 }
 
+/** Names a folder that lasts as long as the run, for what its files share. */
+export const RUN_FOLDER = "BRIDGE_RUN_FOLDER";
+
 /** Flags under which a file may rightly report nothing. */
 const SELECTING = ["-t", "--test-name-pattern", "--shard", "--bail", "--changed", "--only"];
 
@@ -45,7 +48,7 @@ export async function runFiles(run: Run): Promise<Outcome> {
       ],
       {
         cwd: run.root,
-        env: run.env,
+        env: { ...run.env, [RUN_FOLDER]: folder },
         stdin: "ignore",
         stdout: run.output,
         stderr: run.output,

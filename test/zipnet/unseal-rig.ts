@@ -117,7 +117,7 @@ export async function unsealRig(options: RigOptions = {}): Promise<UnsealRig> {
       book.offer(requestRecord);
       book.offer(alpha.sign("card", card));
     }
-    const ballot = openBallot(join(folder, `${index}.db`), () => NOW_TICK);
+    const ballot = openBallot(join(folder, `${index}.db`), () => NOW_TICK, silentLogger);
     const member: UnsealMember = {
       index,
       node: await start(seed),

@@ -232,7 +232,13 @@ describe("a member refuses", () => {
   test("an attempt it released to another provider: not-the-provider", async () => {
     const at = await made();
     const { requestId, attempt } = at.grant;
-    member(at)?.ballot.release({ requestId, attempt, providerId: seedNamed("beta"), seq: 1 });
+    member(at)?.ballot.release({
+      requestId,
+      attempt,
+      providerId: seedNamed("beta"),
+      seq: 1,
+      bootKey: seedNamed("beta boot"),
+    });
     expect(await at.ask(at.alpha)).toBe("not-the-provider");
   });
 

@@ -1,0 +1,99 @@
+/** The requester of a row: asks, waits for the receipt, logs in and ends the machine when the row says so. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { randomSeed, signingKey } from "../../src/base/ed25519.ts";
+import { BridgeError } from "../../src/base/errors.ts";
+import { MINUTE_MS } from "../../src/base/limits.ts";
+import { sshPrivateFile } from "../../src/base/ssh-keys.ts";
+import type { RegionClass } from "../../src/coalition/classes.ts";
+import { type Access, END_COMMAND, writeAccess } from "../../src/receipt/access.ts";
+import { runOnMachine } from "../../src/receipt/login.ts";
+import type { SshAccessReceipt } from "../../src/receipt/receipt.ts";
+import type { Outcome } from "../../src/requester.ts";
+import { testOrder } from "../support/actors.ts";
+import type { Stage } from "./kill-stage.ts";
+
+export interface Order {
+  readonly regionClass: RegionClass;
+  /** `none` is refused by every local machine, once the envelope is open. */
+  readonly egress?: "open" | "none";
+}
+
+export interface Asked {
+  /** In hex. */
+  readonly requestId: string;
+  /** Nothing has left the requester before. */
+  send(): Promise<void>;
+  /** The machine of the grant that came to a receipt; undefined when none will. Stops waiting at the signal. */
+  receipt(signal: AbortSignal): Promise<Reached | undefined>;
+  /** True once `receipt` knows that no provider takes the request any more. */
+  hopeless(): boolean;
+}
+
+export interface Reached {
+  /** Runs a command on it over SSH; its standard output. */
+  run(command: string): Promise<string>;
+  /** The tenant powers it off. */
+  end(): Promise<void>;
+}
+
+export function compose(stage: Stage, { regionClass, egress = "open" }: Order): Asked {
+  const { requester, sandbox } = stage;
+  const seed = randomSeed();
+  const order = testOrder();
+  const state = requester.compose({
+    ...order,
+    regionClass,
+    manifest: { ...order.manifest, networkPolicy: { egress, hosts: [] } },
+    durationMs: 15 * MINUTE_MS,
+    sshKey: signingKey(seed).publicKey,
+  });
+  const dir = join(sandbox.root, "requests", state.requestId.slice(0, 16));
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const keyPath = join(dir, "id_ed25519");
+  writeFileSync(keyPath, sshPrivateFile(seed, "test"), { mode: 0o600 });
+  let hopeless = false;
+  return {
+    requestId: state.requestId,
+    hopeless: () => hopeless,
+    send: () => requester.send(state, AbortSignal.timeout(MINUTE_MS)),
+    async receipt(signal) {
+      const outcome = await orNone(
+        requester.awaitReceipt(state, () => {}, signal),
+        signal,
+      );
+      hopeless = outcome === undefined && !signal.aborted;
+      if (outcome === undefined) return undefined;
+      await requester.acknowledge(state, outcome, signal);
+      return reach(writeAccess(dir, outcome.receipt, keyPath), outcome.receipt);
+    },
+  };
+}
+
+function reach(access: Access, receipt: SshAccessReceipt): Reached {
+  const run = async (command: string): Promise<string> => {
+    const { stdout } = await runOnMachine(access, receipt, command, AbortSignal.timeout(MINUTE_MS));
+    return stdout;
+  };
+  return {
+    run,
+    async end() {
+      await run(END_COMMAND).catch(() => undefined); // the machine cuts the line
+    },
+  };
+}
+
+/** A request that no provider takes in the end is a legal outcome; every other failure is not. */
+async function orNone(
+  outcome: Promise<Outcome>,
+  signal: AbortSignal,
+): Promise<Outcome | undefined> {
+  try {
+    return await outcome;
+  } catch (error) {
+    const legal = ["attempts-exhausted", "no-grant", "not-eligible"];
+    if (signal.aborted) return undefined;
+    if (error instanceof BridgeError && legal.includes(error.code)) return undefined;
+    throw error;
+  }
+}

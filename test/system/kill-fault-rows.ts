@@ -1,0 +1,154 @@
+/**
+ * Rows in which somebody else is killed: members in the middle of a signature or an opening, machines, everybody at
+ * moments taken from the seed. Two providers serve these requests, so that a grant given back finds a taker.
+ */
+import { must } from "../../src/base/assert.ts";
+import { fromHex } from "../../src/base/bytes.ts";
+import type { RegionClass } from "../../src/coalition/classes.ts";
+import { proposerOf } from "../../src/coalition/clearing.ts";
+import { type Asked, compose } from "./kill-ask.ts";
+import { type Promised, promised } from "./kill-committee.ts";
+import { killMachine, type MachineWatch, machineProcesses, nextMachine } from "./kill-machines.ts";
+import type { Finding } from "./kill-report.ts";
+import { settled } from "./kill-settled.ts";
+import type { Stage } from "./kill-stage.ts";
+import { beTenant } from "./kill-state-row.ts";
+import type { Victim } from "./kill-victim.ts";
+
+const MEMBERS = 3;
+
+export interface FaultLane {
+  readonly stage: Stage;
+  readonly watch: MachineWatch;
+  readonly victims: readonly Victim[];
+  readonly regionClass: RegionClass;
+}
+
+export interface FaultRow {
+  readonly name: string;
+  run(lane: FaultLane, name: string): Promise<Finding>;
+}
+
+/** A provider may have had to give the grant back before a quorum was there again. */
+const SERVED = ["completed", "refused unavailable, completed"];
+
+export const FAULT_ROWS: readonly FaultRow[] = [
+  { name: "proposer, vote", run: (lane, name) => memberRow(lane, name, 0, "vote") },
+  { name: "voter, vote", run: (lane, name) => memberRow(lane, name, 1, "vote") },
+  { name: "member, release", run: (lane, name) => memberRow(lane, name, 2, "release") },
+  { name: "two members, release", run: (lane, name) => quorumRow(lane, name) },
+  { name: "machine, coming up", run: (lane, name) => brokenStartRow(lane, name) },
+  { name: "machine, with a tenant on it", run: (lane, name) => lostMachineRow(lane, name, false) },
+  { name: "machine and provider", run: (lane, name) => lostMachineRow(lane, name, true) },
+];
+
+/** `offset` from the member that proposes in the first attempt. */
+function memberRow(
+  lane: FaultLane,
+  name: string,
+  offset: number,
+  what: Promised,
+): Promise<Finding> {
+  return during(lane, name, {
+    ...{ allowed: SERVED, tenant: true },
+    async act({ requestId }) {
+      const proposer = proposerOf(fromHex(requestId), 1, MEMBERS);
+      const index = ((proposer - 1 + offset) % MEMBERS) + 1;
+      await promised(lane.stage, index, what, requestId);
+      return await killMember(lane.stage, index);
+    },
+  });
+}
+
+/** Too few are left to open anything, until they are back. */
+function quorumRow(lane: FaultLane, name: string): Promise<Finding> {
+  const { stage } = lane;
+  return during(lane, name, {
+    ...{ allowed: SERVED, tenant: true },
+    async act({ requestId }) {
+      const proposer = proposerOf(fromHex(requestId), 1, MEMBERS);
+      await promised(stage, proposer, "release", requestId);
+      const others = [...stage.members.keys()].filter((index) => index !== proposer);
+      const kills = await Promise.all(others.map((index) => killMember(stage, index)));
+      return {
+        killed: kills.flatMap(({ killed }) => killed),
+        after: kills.flatMap(({ after }) => after),
+      };
+    },
+  });
+}
+
+/** The grant is given back, and the other provider serves it. */
+function brokenStartRow(lane: FaultLane, name: string): Promise<Finding> {
+  const { victims } = lane;
+  const before = victims.flatMap(machineProcesses);
+  return during(lane, name, {
+    // Under load it may be up before it is killed.
+    ...{ allowed: ["refused unavailable, completed", "failed"], tenant: true },
+    async act() {
+      const machine = await nextMachine(victims, before);
+      killMachine(machine);
+      return { killed: [machine.pid], after: [] };
+    },
+  });
+}
+
+/** The tenant's own processes must not outlive the machine, even in a session of their own. */
+function lostMachineRow(lane: FaultLane, name: string, providerToo: boolean): Promise<Finding> {
+  const { victims } = lane;
+  const before = victims.flatMap(machineProcesses);
+  return during(lane, name, {
+    ...{ allowed: ["failed"], tenant: false },
+    async act(asked, signal) {
+      const machine = must(await asked.receipt(signal), "nothing stands in this request's way");
+      await machine.run("setsid sleep 600 >/dev/null 2>&1 </dev/null & echo started");
+      const { home, ...process } = await nextMachine(victims, before);
+      const provider = home.pid();
+      killMachine(process);
+      if (!providerToo) return { killed: [process.pid], after: [] };
+      await home.kill();
+      await home.start();
+      return { killed: [process.pid, provider], after: [home.pid()] };
+    },
+  });
+}
+
+interface Killed {
+  readonly killed: readonly number[];
+  readonly after: readonly number[];
+}
+
+export async function killMember(stage: Stage, index: number): Promise<Killed> {
+  const member = must(stage.members.get(index), "a member of the stage");
+  member.kill("SIGKILL");
+  await member.ended;
+  const next = await stage.coalition.startMember(index);
+  stage.members.set(index, next);
+  return { killed: [member.pid], after: [next.pid] };
+}
+
+interface Strike {
+  readonly allowed: readonly string[];
+  /** Whether somebody else than `act` is the tenant, who logs in and powers off. */
+  readonly tenant: boolean;
+  /** Kills, and starts again what was killed. The request is on its way, not more. */
+  act(asked: Asked, signal: AbortSignal): Promise<Killed>;
+}
+
+async function during(lane: FaultLane, name: string, strike: Strike): Promise<Finding> {
+  const { stage, watch, victims, regionClass } = lane;
+  const asked = compose(stage, { regionClass });
+  const over = new AbortController();
+  const struck = strike.act(asked, over.signal);
+  await asked.send();
+  const kill = await struck;
+  const tenant = strike.tenant ? beTenant(asked, Promise.resolve(), over.signal) : [];
+  const end = await settled(stage, watch, asked, victims);
+  over.abort();
+  const complaints = await tenant;
+  const problems = [...end.problems, ...(end.ending.endsWith("completed") ? complaints : [])];
+  if (!strike.allowed.includes(end.ending))
+    problems.push(`ended ${end.ending}, not ${strike.allowed.join(" or ")}`);
+  if (problems.length > 0) problems.push(...victims.map((victim) => victim.tail()));
+  return { row: name, kill: name, onDisk: "", ...kill, ...end, problems };
+}

@@ -1,0 +1,116 @@
+/** One row of the matrix: the provider is killed in one state of a grant, starts again, and the grant ends as it should. */
+import type { RegionClass } from "../../src/coalition/classes.ts";
+import type { GrantStateName } from "../../src/ledger/state.ts";
+import { type Asked, compose } from "./kill-ask.ts";
+import { killMachine, type MachineWatch, machineProcesses, nextMachine } from "./kill-machines.ts";
+import { PLANS, type Plan } from "./kill-plans.ts";
+import type { Finding } from "./kill-report.ts";
+import { settled } from "./kill-settled.ts";
+import type { Stage } from "./kill-stage.ts";
+import type { Victim } from "./kill-victim.ts";
+
+const TRIES_MAX = 8; // some states last for less than a millisecond
+const NONCE = "it answers";
+
+export interface StateRow {
+  readonly name: string;
+  readonly state: GrantStateName;
+  readonly journal: "kept" | "deleted";
+}
+
+export interface Lane {
+  readonly stage: Stage;
+  readonly watch: MachineWatch;
+  readonly victim: Victim;
+  readonly regionClass: RegionClass;
+}
+
+/** As often as it takes to catch the state; every miss is a kill as good as another, and is reported, too. */
+export async function stateRow(lane: Lane, row: StateRow): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  while (findings.length < TRIES_MAX) {
+    const finding = await oneKill(lane, row);
+    findings.push(finding);
+    if (finding.onDisk === row.state || finding.problems.length > 0) return findings;
+  }
+  const [last] = findings.splice(-1);
+  if (last === undefined) return findings;
+  const never = `no kill found a grant ${row.state} on disk in ${TRIES_MAX} tries`;
+  return [...findings, { ...last, problems: [never] }];
+}
+
+async function oneKill(lane: Lane, { name, state, journal }: StateRow): Promise<Finding> {
+  const { stage, watch, victim, regionClass } = lane;
+  const plan = PLANS[state];
+  const mark = victim.mark();
+  const before = machineProcesses(victim);
+  const asked = compose(stage, { regionClass, ...(plan.egress && { egress: plan.egress }) });
+  await asked.send();
+  const back = Promise.withResolvers<void>();
+  const over = new AbortController();
+  const tenant = beTenant(
+    asked,
+    plan.drive === "end" ? Promise.resolve() : back.promise,
+    over.signal,
+  );
+  if (plan.drive === "break") killMachine(await nextMachine([victim], before));
+  if (plan.from === undefined) await victim.reached(state, mark);
+  else {
+    await victim.reached(plan.from, mark);
+    victim.catchNext(state, mark);
+  }
+  const killed = victim.pid();
+  await victim.kill();
+  const onDisk = [...victim.onDisk()].find(([key]) => key.startsWith(asked.requestId))?.[1] ?? "-";
+  if (journal === "deleted") victim.loseJournal();
+  await victim.start();
+  back.resolve();
+  const end = await settled(stage, watch, asked, [victim]);
+  over.abort();
+  const complaints = await tenant;
+  // A machine that had to be ended may have been reached just before.
+  const problems = [...end.problems, ...(end.ending === "completed" ? complaints : [])];
+  const allowed = allowedEndings(state, onDisk, journal);
+  if (!allowed.includes(end.ending))
+    problems.push(`ended ${end.ending}, not ${allowed.join(" or ")}`);
+  return {
+    row: name,
+    kill: `provider, ${state}`,
+    onDisk,
+    killed: [killed],
+    after: [victim.pid()],
+    machines: end.machines,
+    ending: end.ending,
+    problems: problems.length === 0 ? problems : [...problems, victim.tail()],
+  };
+}
+
+/** By the state that was on disk; when that is not the one aimed at, what the aim brings about is right, too. */
+function allowedEndings(
+  aim: GrantStateName,
+  onDisk: string,
+  journal: StateRow["journal"],
+): readonly string[] {
+  const which = journal === "kept" ? "kept" : "lost";
+  const plan: Plan | undefined = PLANS[onDisk as GrantStateName];
+  const missed = aim === onDisk ? [] : [...PLANS[aim][which], ...(PLANS[aim].missed ?? [])];
+  return [...(plan?.[which] ?? []), ...missed];
+}
+
+/** Whoever gets a receipt can log in, whatever happened to the provider since. Returns what went wrong. */
+export async function beTenant(
+  asked: Asked,
+  mayEnd: Promise<void>,
+  signal: AbortSignal,
+): Promise<string[]> {
+  try {
+    const machine = await asked.receipt(signal);
+    if (machine === undefined) return [];
+    const said = await machine.run(`echo ${NONCE}`);
+    await mayEnd;
+    await machine.end();
+    return said.trim() === NONCE ? [] : [`the machine answered ${JSON.stringify(said)}`];
+  } catch (error) {
+    return [`the tenant: ${error}`];
+  }
+}

@@ -8,6 +8,7 @@ import {
   parseCommandLine,
   printJson,
 } from "./cli/command.ts";
+import { COLUMNS, twoColumns, wrapText } from "./cli/text.ts";
 
 declare const CB_DEV: boolean | undefined;
 
@@ -97,7 +98,8 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
 
 function findCommand(argv: readonly string[]): { listed: Listed; words: number } | undefined {
   for (const words of [2, 1]) {
-    const listed = COMMANDS[argv.slice(0, words).join(" ")];
+    const name = argv.slice(0, words).join(" ");
+    const listed = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (listed !== undefined && argv.length >= words) return { listed, words };
   }
   return undefined;
@@ -128,16 +130,21 @@ function unknownCommand(argv: readonly string[]): ExitCode {
 }
 
 function overview(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
   return [
     `compute-bridge ${build.version} (${build.flavour})`,
-    "An attested provider for a coalition's Compute module: anonymous requests in, SSH machines out.",
+    ...wrapText(
+      "An attested provider for a coalition's Compute module: anonymous requests in, SSH machines out.",
+      COLUMNS,
+    ),
     "",
     "Commands",
-    ...Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`),
+    ...twoColumns(Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary])),
     "",
     "compute-bridge COMMAND --help shows options and examples.",
-    "Exit codes: 0 done or accepted, 1 failed, 2 usage or configuration, 3 rejected, 4 undecided.",
+    ...wrapText(
+      "Exit codes: 0 done or accepted, 1 failed, 2 usage or configuration, 3 rejected, 4 undecided.",
+      COLUMNS,
+    ),
     "",
   ].join("\n");
 }
@@ -149,7 +156,7 @@ function report(error: unknown, wantsJson: boolean): ExitCode {
     printJson({
       ok: false,
       code,
-      message: explain(error),
+      message: error instanceof Error ? error.message : String(error),
       fix: known ? (error.fix ?? null) : null,
     });
   process.stderr.write(`compute-bridge: ${explain(error)}\n`);

@@ -3,14 +3,15 @@
  * follow the public records, find the reply that only we can recognise, open and check it, acknowledge.
  */
 import { type Verdict, verdictOnCard } from "./attestation/verdict.ts";
-import { fromHex, toHex } from "./base/bytes.ts";
+import { equal, fromHex, toHex } from "./base/bytes.ts";
 import type { Clock } from "./base/clock.ts";
 import { randomSeed, signingKey } from "./base/ed25519.ts";
 import type { Logger } from "./base/log.ts";
 import type { ProviderCard } from "./coalition/card.ts";
-import type { Coalition } from "./coalition/config.ts";
+import type { Coalition, Member } from "./coalition/config.ts";
 import type { ComputeGrant } from "./coalition/grant.ts";
 import type { ComputeLog } from "./coalition/log.ts";
+import { reachMembers } from "./coalition/reach.ts";
 import { type CoalitionRecords, coalitionRecords } from "./coalition/records.ts";
 import { type Join, type Joined, joinNetwork } from "./network/join.ts";
 import { encodeRecord, signRecord } from "./network/record.ts";
@@ -27,6 +28,8 @@ export interface RequesterOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly join?: Join;
+  /** With somebody who waits: told who does not answer, and joining gives up with `unreachable` after a bound. */
+  readonly onSilent?: (silent: readonly Member[]) => void;
 }
 
 export interface CandidateView {
@@ -40,6 +43,8 @@ export interface Requester {
   readonly transport: RequestTransport;
   /** Providers with a current card, and what can be concluded about each. */
   candidates(): readonly CandidateView[];
+  /** What can be concluded about one provider; without its card nothing was shown, so it is undecided. */
+  verdictOn(providerId: Uint8Array): Verdict;
   /** Composes a request; nothing leaves this machine yet. Save the state before sending. */
   compose(order: Order): RequestState;
   send(state: RequestState, signal: AbortSignal): Promise<void>;
@@ -60,7 +65,7 @@ export async function joinAsRequester(
   options: RequesterOptions,
   signal: AbortSignal,
 ): Promise<Requester> {
-  const { coalition, clock, log, join = joinNetwork } = options;
+  const { coalition, clock, log, join = joinNetwork, onSilent } = options;
   const records = coalitionRecords(coalition);
   const board = boardRecords(coalition, records);
   const network = await join({
@@ -79,7 +84,17 @@ export async function joinAsRequester(
   const transport = directTransport(replica.transport, coalition);
   const view = { coalition, records, board, clock, log };
   try {
-    await replica.converged(members, coalition.file.committee.grantThreshold, signal);
+    await reachMembers(
+      {
+        coalition,
+        replica,
+        clock,
+        need: coalition.file.committee.grantThreshold,
+        patience: onSilent === undefined ? "wait" : "give-up",
+        onSilent: onSilent ?? (() => {}),
+      },
+      signal,
+    );
   } catch (error) {
     await network.leave();
     throw error;
@@ -94,6 +109,12 @@ export async function joinAsRequester(
       return [...records.cards.values()]
         .filter(({ body }) => body.tick >= oldest)
         .map(({ body }) => ({ card: body, verdict: verdictOnCard(body) }));
+    },
+    verdictOn(providerId) {
+      const card = [...records.cards.values()].find(({ body }) =>
+        equal(body.providerId, providerId),
+      );
+      return verdictOnCard(card?.body ?? {});
     },
     compose(order) {
       const { record, state } = composeRequest(coalition, order, records.tick().seq);

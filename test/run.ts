@@ -45,6 +45,12 @@ function parseArguments(args: readonly string[]): { filters: string[]; flags: st
   return { filters, flags };
 }
 
+/** bun keeps its `--seed` to itself; tests that draw their own numbers read it here. */
+function seedEnvironment(flags: readonly string[]): Record<string, string> {
+  const seed = flags.findLast((flag) => flag.startsWith("--seed="))?.slice("--seed=".length);
+  return seed === undefined ? {} : { BRIDGE_SEED: seed };
+}
+
 function testFiles(holds: (file: string) => boolean, filters: readonly string[]): string[] {
   return [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: PROJECT })]
     .filter(holds)
@@ -83,7 +89,7 @@ async function main(args: readonly string[]): Promise<number> {
     root: PROJECT,
     files,
     flags: [`--timeout=${suite.timeoutMs}`, `--parallel=${suite.workers}`, ...flags],
-    env: { ...process.env, ...vectorsEnvironment() },
+    env: { ...process.env, ...vectorsEnvironment(), ...seedEnvironment(flags) },
     failSkips: skipsAreFailures(),
     output: "inherit",
   });

@@ -5,7 +5,7 @@
 import type { Server } from "bun";
 import type { Clock } from "../base/clock.ts";
 import { BridgeError } from "../base/errors.ts";
-import { ADMIN_BODY_BYTES_MAX, ADMIN_IDLE_SECONDS } from "../base/limits.ts";
+import { ADMIN_BODY_BYTES_MAX, ADMIN_IDLE_SECONDS, ADMIN_STOP_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import { createApp } from "./app.ts";
@@ -32,7 +32,7 @@ export interface Admin {
   readonly port: number;
   /** http://127.0.0.1:PORT/ */
   readonly url: string;
-  /** Ends live streams and open requests. */
+  /** Ends live streams, lets open requests be answered, and cuts those that take long. */
   stop(): Promise<void>;
 }
 
@@ -85,6 +85,8 @@ export function startAdmin(options: AdminOptions): Admin {
     url: `http://${HOST}:${port}/`,
     async stop() {
       live.stop();
+      // Whoever ordered the stop is waiting for its answer.
+      await Promise.race([server.stop(), clock.sleep(ADMIN_STOP_MS)]);
       await server.stop(true);
     },
   };

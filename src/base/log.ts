@@ -32,9 +32,12 @@ export interface LogOptions {
 const ORDER: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const handleKey = randomBytes(32);
 
-/** A short handle for bytes, stable within this process and meaningless outside it. */
-export function correlate(bytes: Uint8Array): string {
-  return createHmac("sha256", handleKey).update(bytes).digest("hex").slice(0, 10);
+/**
+ * A short handle, stable within this process and meaningless outside it. For bytes, peer keys and machine names: the
+ * network shows what they derive from, so a log that names them tells who had which machine.
+ */
+export function correlate(what: Uint8Array | string): string {
+  return createHmac("sha256", handleKey).update(what).digest("hex").slice(0, 10);
 }
 
 export function createLogger(options: LogOptions, bound: LogFields = {}): Logger {

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { BridgeError } from "../base/errors.ts";
+import { COLUMNS, twoColumns, wrapText, wrapWords } from "./text.ts";
 
 /** 0 done or accepted, 1 failed, 2 usage or config, 3 rejected, 4 undecided. */
 export type ExitCode = 0 | 1 | 2 | 3 | 4;
@@ -18,7 +19,7 @@ export interface Option {
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  /** Paragraphs under the summary. */
+  /** Paragraphs under the summary, an empty line between two; wrapped when they are shown. */
   readonly about?: string;
   readonly options: { readonly [name: string]: Option };
   readonly examples: readonly string[];
@@ -27,6 +28,8 @@ export interface Command {
 
 /** Parsed options, with the checks every command needs. */
 export interface Values {
+  /** Names of the options that were given. */
+  readonly given: readonly string[];
   has(name: string): boolean;
   text(name: string): string | undefined;
   /** Throws `bad-argument` when it is missing. */
@@ -49,10 +52,9 @@ export function parseCommandLine(command: Command, argv: readonly string[]): Val
   let parsed: ReturnType<typeof parseArgs>;
   try {
     parsed = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false });
-  } catch (cause) {
-    const reason = cause instanceof Error ? (cause.message.split(".")[0] ?? "") : String(cause);
-    throw new BridgeError("bad-argument", reason, {
-      cause,
+  } catch (error) {
+    // No cause: it would say the same again.
+    throw new BridgeError("bad-argument", reasonOf(error), {
       fix: `see compute-bridge ${command.name} --help`,
     });
   }
@@ -62,6 +64,7 @@ export function parseCommandLine(command: Command, argv: readonly string[]): Val
     return typeof value === "string" ? value : undefined;
   };
   return {
+    given: Object.keys(values),
     has: (name) => values[name] === true,
     text,
     required(name) {
@@ -78,23 +81,40 @@ export function parseCommandLine(command: Command, argv: readonly string[]): Val
   };
 }
 
+/** What parseArgs found wrong, without its advice on positional arguments, which no command takes. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message.replace(
+    /\.(?: This command does not take| To specify a positional|\nDid you forget)[^]*$/,
+    "",
+  );
+}
+
 export function commandHelp(command: Command): string {
   const rows = Object.entries({ ...command.options, help: HELP }).map(
     ([name, option]) =>
       [`--${name}${option.value === undefined ? "" : ` ${option.value}`}`, option.help] as const,
   );
-  const width = Math.max(...rows.map(([left]) => left.length));
+  const paragraphs = command.about?.split("\n\n") ?? [];
   return [
-    `compute-bridge ${command.name}: ${command.summary}`,
-    ...(command.about === undefined ? [] : ["", command.about]),
+    ...wrapText(`compute-bridge ${command.name}: ${command.summary}`, COLUMNS),
+    ...paragraphs.flatMap((text) => ["", ...wrapText(text.replaceAll("\n", " "), COLUMNS)]),
     "",
     "Options",
-    ...rows.map(([left, help]) => `  ${left.padEnd(width)}  ${help}`),
+    ...twoColumns(rows),
     "",
     "Examples",
-    ...command.examples.map((example) => `  ${example}`),
+    ...command.examples.flatMap(exampleLines),
     "",
   ].join("\n");
+}
+
+/** Broken before options, as a shell takes it. */
+function exampleLines(example: string): string[] {
+  const lines = wrapWords(example.split(/ (?=--)/), COLUMNS - "      ".length - " \\".length);
+  return lines.map(
+    (line, i) => `${i === 0 ? "  " : "      "}${line}${i < lines.length - 1 ? " \\" : ""}`,
+  );
 }
 
 export function printJson(value: unknown): void {

@@ -7,7 +7,7 @@ import type { Bytes32 } from "../base/bytes.ts";
 import { encodeCanonical } from "../base/canonical.ts";
 import { taggedHash } from "../base/hash.ts";
 import { integer, oneOf, type Static, strictObject, Type } from "../base/schema.ts";
-import { TeeWantSchema } from "./classes.ts";
+import { type ImageKind, TeeWantSchema } from "./classes.ts";
 
 export const ManifestSchema = strictObject({
   v: Type.Literal(1),
@@ -47,4 +47,20 @@ export function manifestCommitment(manifestHash: Uint8Array, salt: Uint8Array): 
 
 export function imageCommitment(imageHash: Uint8Array, salt: Uint8Array): Bytes32 {
   return taggedHash("compute-bridge/image-commitment/v1", imageHash, salt);
+}
+
+/** Why this cannot be the image of a workload, if so: kind, digest and pointer go together. */
+export function imageProblem(image: {
+  readonly kind: ImageKind;
+  readonly digest: Uint8Array;
+  readonly pointer: string;
+}): string | undefined {
+  const hasDigest = image.digest.some((byte) => byte !== 0);
+  if (image.kind === "none")
+    return hasDigest || image.pointer !== ""
+      ? "an image of kind none has no pointer and no digest"
+      : undefined;
+  return hasDigest && image.pointer !== ""
+    ? undefined
+    : `an image of kind ${image.kind} needs a digest and a pointer`;
 }

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { ORPHAN_AGE_MS, ORPHAN_SIGHTINGS } from "../base/limits.ts";
-import type { Logger } from "../base/log.ts";
+import { correlate, type Logger } from "../base/log.ts";
 import type { ListedMachine } from "./backend.ts";
 import type { Fleet } from "./fleet.ts";
 
@@ -51,7 +51,7 @@ export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions
         sightings.set(id, times);
         if (times === 1) {
           counts.orphansSeen += 1;
-          log.warn("orphan-seen", { backend: machine.backend, machine: machine.name });
+          log.warn("orphan-seen", { backend: machine.backend, machine: correlate(machine.name) });
         }
         if (times < ORPHAN_SIGHTINGS) continue;
         if (!(await end(machine, signal))) continue;
@@ -77,7 +77,7 @@ export function createReconciler({ fleet, clock, log, claim }: ReconcilerOptions
 
   /** One that will not end is asked again in the next sweep and keeps no other waiting. */
   async function end(machine: ListedMachine, signal: AbortSignal): Promise<boolean> {
-    const who = { backend: machine.backend, machine: machine.name };
+    const who = { backend: machine.backend, machine: correlate(machine.name) };
     try {
       await fleet.terminate(machine, signal);
       log.warn("orphan-ended", who);

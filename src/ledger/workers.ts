@@ -160,7 +160,7 @@ export function startWorkers(options: WorkersOptions): Workers {
       if (!signal.aborted) {
         log.warn("effect-failed", {
           effect: effect.kind,
-          grant: correlate(Buffer.from(effect.key)),
+          grant: correlate(effect.key),
           error,
         });
         job.failures += 1;

@@ -87,6 +87,8 @@ async function startLibp2p(options: NodeOptions, isUnwelcome: (peer: PeerId) => 
         allowPublishToZeroTopicPeers: true,
         maxInboundDataLength: limits.RECORD_BYTES_MAX + 1024,
         fallbackToFloodsub: false,
+        // Requesters use a new identity each time, and hosts share addresses: many peers at one are no attack.
+        scoreParams: { IPColocationFactorWeight: 0 },
         idontwantMinDataSize: 2 * limits.RECORD_BYTES_MAX, // never: a record is smaller than the trouble
       }),
     },

@@ -18,7 +18,7 @@ import {
   SYNC_INTERVAL_MS,
   SYNC_SOON_MS,
 } from "../base/limits.ts";
-import type { Logger } from "../base/log.ts";
+import { correlate, type Logger } from "../base/log.ts";
 import { rateLimit } from "./rate.ts";
 import { encodeRecord, type SignedRecord } from "./record.ts";
 import type { RecordStore } from "./store.ts";
@@ -173,7 +173,7 @@ export function startReplica(options: ReplicaOptions): Replica {
       count(error.code);
       if (hasCode(error, "lacks-context")) pullSoon(peer);
       else if (!hasCode(error, ...HONEST)) strike(peer);
-      log.debug("record-refused", { peer: peer.slice(0, 8), error });
+      log.debug("record-refused", { peer: correlate(peer), error });
       onRefusal(error);
       return false;
     }
@@ -190,7 +190,7 @@ export function startReplica(options: ReplicaOptions): Replica {
   /** False once the peer has used up what we tolerate, and is barred. */
   function strike(peer: PeerKey): boolean {
     if (strikes.take(peer, 1)) return true;
-    log.warn("peer-barred", { peer: peer.slice(0, 8) });
+    log.warn("peer-barred", { peer: correlate(peer) });
     options.bar(peer);
     return false;
   }
@@ -209,7 +209,7 @@ export function startReplica(options: ReplicaOptions): Replica {
 
   function pullQuietly(peer: PeerKey): void {
     pullFrom(peer, controller.signal).catch((error: unknown) =>
-      log.debug("sync-failed", { peer: peer.slice(0, 8), error }),
+      log.debug("sync-failed", { peer: correlate(peer), error }),
     );
   }
 

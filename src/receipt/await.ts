@@ -17,6 +17,7 @@ import { type ComputeLog, isFinal } from "../coalition/log.ts";
 import type { CoalitionRecords } from "../coalition/records.ts";
 import { type BoardRecords, type Reply, replyKey, replySecret, replyTag } from "../zipnet/board.ts";
 import { type RequestState, seedOf } from "../zipnet/compose.ts";
+import { ADVICE } from "./advice.ts";
 import { openReply, type ReplyContent, type SshAccessReceipt } from "./receipt.ts";
 
 /** What the person waiting is told, in order. */
@@ -44,7 +45,18 @@ export interface RequesterView {
   readonly log: Logger;
 }
 
-/** Throws `attempts-exhausted`, `no-grant` (no provider, or one that never delivered), or the final refusal as `not-eligible`. */
+/** One attempt's refusal, with the provider's own words once they are here. */
+interface Refused {
+  /** When it was first seen: what it says to us alone is posted a moment later. */
+  readonly sinceMs: number;
+  readonly code: RefusalCode;
+  readonly detail: string;
+}
+
+/**
+ * Throws `attempts-exhausted`, `no-grant` (no provider, or one that never delivered), or the final refusal as
+ * `not-eligible`; the text holds the last refusal's code and words.
+ */
 export async function awaitReceipt(
   view: RequesterView,
   state: RequestState,
@@ -54,8 +66,7 @@ export async function awaitReceipt(
   const { records, clock } = view;
   const requestId = fromHex(state.requestId);
   const told = new Set<string>();
-  /** When the refusal of an attempt was first seen: what it says to us alone is posted a moment later. */
-  const refusedMs = new Map<number, number>();
+  const refused = new Map<number, Refused>();
   const tell = (progress: Progress): void => {
     const id = `${progress.grant.attempt}/${progress.step}`;
     if (!told.has(id)) onProgress(progress);
@@ -75,13 +86,13 @@ export async function awaitReceipt(
       if (refusal === undefined) continue;
       const { code, endorsement } = refusal;
       const detail = sealedDetail(view, state, grant, endorsement.kemKey);
-      const sinceMs = refusedMs.get(attempt) ?? clock.monotonicMs();
-      refusedMs.set(attempt, sinceMs);
+      const sinceMs = refused.get(attempt)?.sinceMs ?? clock.monotonicMs();
+      refused.set(attempt, { sinceMs, code, detail });
       if (detail !== "" || clock.monotonicMs() - sinceMs >= REFUSAL_DETAIL_MS)
         tell({ step: "refused", grant, code, detail });
       else awaitsDetail = true;
     }
-    if (!awaitsDetail) checkHopeful(view, state, requestId);
+    if (!awaitsDetail) checkHopeful(view, state, requestId, refused);
     return undefined;
   });
 }
@@ -143,26 +154,19 @@ function checkHopeful(
   { coalition, records }: RequesterView,
   state: RequestState,
   requestId: Uint8Array,
+  refused: ReadonlyMap<number, Refused>,
 ): void {
   const { attemptTicks } = coalition.file.compute;
   const now = records.tick().seq - attemptTicks;
   const seen = records.requests.get(state.requestId)?.arrivalTick ?? now;
   const at = standing(attemptViews(records, requestId), seen, now, attemptTicks);
   if (at.state === "refused") {
-    throw new BridgeError("not-eligible", `the provider refused the grant: ${at.code}`, {
-      fix: "send a new request; see the detail above for what to change",
+    const words = wordsOf({ code: at.code, detail: refused.get(at.attempt)?.detail ?? "" });
+    throw new BridgeError("not-eligible", `the provider refused the grant: ${words}`, {
+      fix: ADVICE[at.code],
     });
   }
-  if (at.state === "exhausted") {
-    throw new BridgeError(
-      "attempts-exhausted",
-      `no provider took the request in ${ATTEMPTS_MAX} attempts`,
-      {
-        retry: "later",
-        fix: "try again later, accept a higher price, or ask for less",
-      },
-    );
-  }
+  if (at.state === "exhausted") throw exhausted(records, requestId, refused);
   if (at.state === "admitted") checkDelivering(records, requestId, at.attempt, now);
   if (at.state === "open" && now > state.expiryTick) {
     throw new BridgeError("no-grant", "the request lapsed without a grant", {
@@ -170,6 +174,31 @@ function checkHopeful(
       fix: "check that a provider offers this shape, region and price, or wait longer with --patience",
     });
   }
+}
+
+/** Says what the last provider said, which is the best guess at what to change. */
+function exhausted(
+  records: CoalitionRecords,
+  requestId: Uint8Array,
+  refused: ReadonlyMap<number, Refused>,
+): BridgeError {
+  const granted = attemptViews(records, requestId).some((view) => view !== undefined);
+  const last = refused.get(Math.max(...refused.keys()));
+  const [why, fix] =
+    last !== undefined
+      ? [`the last refusal: ${wordsOf(last)}`, ADVICE[last.code]]
+      : granted
+        ? ["the granted provider never answered", "try again later"]
+        : ["no offer fitted", "try again later, accept a higher price, or ask for less"];
+  return new BridgeError(
+    "attempts-exhausted",
+    `no provider took the request in ${ATTEMPTS_MAX} attempts; ${why}`,
+    { retry: "later", fix },
+  );
+}
+
+function wordsOf({ code, detail }: Pick<Refused, "code" | "detail">): string {
+  return detail === "" ? code : `${code} (${detail})`;
 }
 
 /** A provider that admitted the grant may die with it: the committee gives such a request to nobody else. */

@@ -5,7 +5,13 @@
 import { equal } from "../base/bytes.ts";
 import { covers, teeSatisfies } from "../coalition/classes.ts";
 import type { ComputeGrant, RefusalCode } from "../coalition/grant.ts";
-import { imageCommitment, manifestCommitment, postHash, preHash } from "../coalition/manifest.ts";
+import {
+  imageCommitment,
+  imageProblem,
+  manifestCommitment,
+  postHash,
+  preHash,
+} from "../coalition/manifest.ts";
 import type { ComputeRequest } from "../coalition/request.ts";
 import type { Envelope } from "../zipnet/envelope.ts";
 
@@ -78,15 +84,8 @@ function checkClasses(
 }
 
 function checkImage({ image }: Envelope): Mismatch | undefined {
-  const hasDigest = image.digest.some((byte) => byte !== 0);
-  if (image.kind === "none") {
-    return hasDigest || image.pointer !== ""
-      ? mismatch("image-unusable", "an image of kind none has no pointer")
-      : undefined;
-  }
-  return hasDigest && image.pointer !== ""
-    ? undefined
-    : mismatch("image-unusable", `an image of kind ${image.kind} needs a digest and a pointer`);
+  const problem = imageProblem(image);
+  return problem === undefined ? undefined : mismatch("image-unusable", problem);
 }
 
 function mismatch(code: Mismatch["code"], detail: string): Mismatch {

@@ -7,6 +7,7 @@ import {
   ORPHAN_AGE_MS,
   TERMINATE_ALARM_MS,
 } from "../base/limits.ts";
+import { correlate } from "../base/log.ts";
 import type { ListedMachine, MachineRef } from "../fleet/backend.ts";
 import type { StageContext } from "./context.ts";
 
@@ -27,7 +28,7 @@ async function endMachine(
   signal: AbortSignal,
 ): Promise<void> {
   const startedMs = clock.monotonicMs();
-  const who = { backend: target.backend, machine: target.name };
+  const who = { backend: target.backend, machine: correlate(target.name) };
   let alarmMs = TERMINATE_ALARM_MS;
   let waitMs = GONE_RECHECK_MS;
   for (let confirmations = 0; confirmations < 2 && !signal.aborted; ) {

@@ -30,7 +30,13 @@ import {
   requestId,
 } from "../coalition/request.ts";
 import { type SignedRecord, signRecord } from "../network/record.ts";
-import { type Envelope, encodeEnvelope, envelopeSecret, sealEnvelope } from "./envelope.ts";
+import {
+  checkEnvelope,
+  type Envelope,
+  encodeEnvelope,
+  envelopeSecret,
+  sealEnvelope,
+} from "./envelope.ts";
 
 /** What somebody wants. */
 export interface Order {
@@ -74,7 +80,10 @@ export interface Composed {
   readonly state: Omit<RequestState, "message" | "sent">;
 }
 
-/** Throws `bad-argument` for needs above every class, `too-large` when the envelope does not fit. */
+/**
+ * Throws `bad-argument` for needs above every class, `wrong-schema` for what the envelope cannot say, `too-large` when
+ * it does not fit.
+ */
 export function composeRequest(coalition: Coalition, order: Order, nowTick: number): Composed {
   const { manifest, image } = order;
   const [key, reply, kem, ack] = [randomSeed(), randomSeed(), randomSeed(), randomSeed()];
@@ -113,6 +122,7 @@ export function composeRequest(coalition: Coalition, order: Order, nowTick: numb
     durationMs: order.durationMs,
     ackKey: signingKey(ack).publicKey,
   };
+  checkEnvelope(envelope);
   const sealed = sealEnvelope(coalition, body, envelope);
   const request: ComputeRequest = { ...body, bearerPointer: bearerPointer(sealed) };
   const message = { request, sealed };

@@ -68,6 +68,11 @@ export function envelopeLabel(
   );
 }
 
+/** Throws `wrong-schema` for what nobody could decode again. */
+export function checkEnvelope(envelope: Envelope): void {
+  envelopeCodec.check(envelope);
+}
+
 /** Canonical CBOR, padded to one size. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   const fix = "shorten the image pointer, the manifest's host list or its names";

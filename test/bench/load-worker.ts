@@ -42,12 +42,14 @@ export interface LoadRun {
 
 export interface LoadResult {
   readonly sent: number;
+  /** The committee gives up a request for which nobody has had a place for 18 ticks. */
+  readonly granted: number;
   readonly receipts: number;
   /** Grants that were answered more than once, with a receipt or a final log. */
   readonly twice: number;
   readonly finalLogs: number;
   readonly refusals: { readonly [code: string]: number };
-  /** Requests without a receipt or without a final log at the end. */
+  /** Of the granted, those without a receipt or without a final log at the end. */
   readonly lost: number;
   readonly elapsedMs: number;
 }
@@ -55,6 +57,8 @@ export interface LoadResult {
 interface Followed {
   readonly state: Composed["state"];
   readonly message: Uint8Array;
+  sentMs: number;
+  granted: boolean;
   receipts: number;
   finals: number;
   refused: boolean;
@@ -70,6 +74,8 @@ interface Session {
 const NEVER = new AbortController().signal;
 const LOOK_MS = 20;
 const REQUEST_MINUTES = 15;
+/** A request without a grant by then will get none. */
+const GRANT_WITHIN_MS = 40_000;
 
 let session: Session | undefined;
 /** By request id. */
@@ -96,8 +102,14 @@ const calls = {
     follow(session);
   },
   run,
-  /** Of the run under way. */
-  progress: () => ({ receipts: [...followed.values()].filter((one) => one.receipts > 0).length }),
+  /** Of the run under way: requests with a receipt, and requests for which nothing more will come. */
+  progress() {
+    const all = [...followed.values()].filter((one) => one.sentMs > 0);
+    return {
+      receipts: all.filter((one) => one.receipts > 0).length,
+      over: all.filter(isOver).length,
+    };
+  },
 };
 export type LoadCalls = typeof calls;
 
@@ -115,18 +127,21 @@ async function run(options: LoadRun): Promise<LoadResult> {
     for (let room = openMax - open(); sent < due && room > 0; room -= 1) {
       const one = requests[sent];
       sent += 1;
-      if (one !== undefined) void transport.send(one.message, NEVER).catch(reportFailure);
+      if (one === undefined) break;
+      one.sentMs = performance.now();
+      void transport.send(one.message, NEVER).catch(reportFailure);
     }
     if (sent === count && open() === 0) break;
     await systemClock.sleep(LOOK_MS);
   }
   const result: LoadResult = {
     sent,
+    granted: requests.filter((one) => one.granted).length,
     receipts: requests.filter((one) => one.receipts > 0).length,
     twice: requests.filter((one) => one.receipts > 1 || one.finals > 1).length,
     finalLogs: requests.filter((one) => one.finals > 0).length,
     refusals,
-    lost: requests.filter((one) => one.receipts === 0 || one.finals === 0).length,
+    lost: requests.filter((one) => one.granted && (one.receipts === 0 || one.finals === 0)).length,
     elapsedMs: performance.now() - startMs,
   };
   followed.clear();
@@ -142,7 +157,9 @@ function compose(regionClass: RegionClass): Followed {
     patienceTicks: coalition.file.compute.requestTicks,
   });
   const { record, state } = composeRequest(coalition, order, records.tick().seq);
-  const one = { state, message: packRequest(record), receipts: 0, finals: 0, refused: false };
+  const message = packRequest(record);
+  const none = { sentMs: 0, granted: false, receipts: 0, finals: 0, refused: false };
+  const one: Followed = { state, message, ...none };
   followed.set(state.requestId, one);
   return one;
 }
@@ -151,6 +168,7 @@ function follow({ coalition, records, board, network }: Session): void {
   records.grants.subscribe(({ body: grant }) => {
     const one = followed.get(toHex(grant.requestId));
     if (one === undefined) return;
+    one.granted = true;
     const tag = replyTag(fromHex(one.state.secret), grant.attempt, "receipt");
     expected.set(replyKey({ providerId: grant.providerId, tag }), { one, grant });
   });
@@ -187,7 +205,8 @@ function openReceipt(one: Followed, grant: ComputeGrant, reply: Reply): void {
 }
 
 function isOver(one: Followed): boolean {
-  return one.finals > 0 || one.refused;
+  const givenUp = !one.granted && performance.now() - one.sentMs > GRANT_WITHIN_MS;
+  return one.finals > 0 || one.refused || givenUp;
 }
 
 function reportFailure(error: unknown): void {

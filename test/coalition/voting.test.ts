@@ -44,7 +44,8 @@ const { coalition } = ceremony;
 const { attemptTicks, cardTicks } = coalition.file.compute;
 const alpha = providerActor(coalition, "alpha");
 const NOW = 100;
-const LIFE = 60 + attemptTicks; // of the test order, in ticks of a second
+const ASKED_TICKS = 60; // of the test order, in ticks of a second
+const LIFE = ASKED_TICKS + attemptTicks;
 
 interface Booth {
   readonly book: RecordBook;
@@ -94,6 +95,12 @@ describe("a voter", () => {
     [
       "too long a life in time",
       { notAfterMs: FAKE_START_MS + 1000 * (NOW + LIFE) + GRANT_TIME_SLACK_MS + 1 },
+      "not-eligible",
+    ],
+    ["too short a life in ticks", { validToTick: NOW + ASKED_TICKS - 2 }, "not-eligible"],
+    [
+      "too short a life in time",
+      { notAfterMs: FAKE_START_MS + 1000 * (NOW + ASKED_TICKS) - GRANT_TIME_SLACK_MS - 1 },
       "not-eligible",
     ],
     ["a provider without a card", { providerId: seedNamed("x") }, "lacks-context"],

@@ -106,6 +106,29 @@ describe("bounds", () => {
     expect(box.notes.size).toBe(2);
   });
 
+  test("a peer brings no more than its quota, whoever signed it; another peer and our own do not count", () => {
+    const box = noteStore({ perPeerMax: 2 });
+    const from = (peer: string | undefined, slot: number, key = alice): ErrorCode | undefined =>
+      codeThrownBy(() => box.store.offer(noteBytes(key, { slot, untilTick: 5 }), peer));
+    expect([from("p", 0), from("p", 1, bob), from("p", 2)]).toEqual([
+      undefined,
+      undefined,
+      "over-quota",
+    ]);
+    expect([from("q", 2), from(undefined, 3), from(undefined, 4)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    // Replacing one of its own costs nothing, replacing another's does.
+    const newer = (slot: number): Uint8Array => noteBytes(alice, { slot, rank: 1, untilTick: 9 });
+    expect(codeThrownBy(() => box.store.offer(newer(0), "p"))).toBeUndefined();
+    expect(codeThrownBy(() => box.store.offer(newer(2), "p"))).toBe("over-quota");
+    box.tick = 6;
+    box.store.sweep();
+    expect(codeThrownBy(() => box.store.offer(newer(2), "p"))).toBeUndefined();
+  });
+
   test("a refused record changes nothing", () => {
     const box = noteStore();
     box.store.offer(noteBytes(alice, { text: "kept" }));
@@ -129,6 +152,26 @@ describe("retention", () => {
     box.store.sweep();
     expect([box.notes.size, [...box.notes.ids()].length]).toEqual([0, 0]);
     expect(codeThrownBy(() => box.store.offer(noteBytes(alice, { slot: 7 })))).toBeUndefined();
+  });
+
+  test("what has come to matter longer since it arrived is asked again before it goes", () => {
+    const box = noteStore();
+    const { keepUntilTick } = box.notes.spec;
+    let longer = 0;
+    Object.assign(box.notes.spec, {
+      keepUntilTick: (body: Note, at: number) => keepUntilTick(body, at) + longer,
+    });
+    box.store.offer(noteBytes(alice, { untilTick: 5 }));
+    longer = 10;
+    for (const [tick, size] of [
+      [6, 1],
+      [15, 1],
+      [16, 0],
+    ] as const) {
+      box.tick = tick;
+      box.store.sweep();
+      expect(box.notes.size).toBe(size);
+    }
   });
 
   test("a lapsed record does not come back", () => {

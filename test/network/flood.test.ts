@@ -1,5 +1,6 @@
 /** Peers that send too much, or what cannot be honest: held back, then barred, while everybody else is served. */
 import { describe, expect, test } from "bun:test";
+import { concat } from "../../src/base/bytes.ts";
 import { decodeCanonical, encodeCanonical } from "../../src/base/canonical.ts";
 import { codeOf } from "../../src/base/errors.ts";
 import { sha256 } from "../../src/base/hash.ts";
@@ -9,8 +10,11 @@ import {
   PEER_EXCESS_BURST,
   PEER_REQUESTS_BURST,
   STRIKES_BURST,
+  SYNC_BYTES_BURST,
+  SYNC_BYTES_PER_SECOND,
   SYNC_INTERVAL_MS,
 } from "../../src/base/limits.ts";
+import { recordId } from "../../src/network/record.ts";
 import { PUT_PROTOCOL } from "../../src/network/replica.ts";
 import { SYNC_PROTOCOL } from "../../src/network/sync.ts";
 import { keyNamed } from "../support/coalition.ts";
@@ -169,4 +173,52 @@ test("a peer that serves garbage in sync is barred within one pull", async () =>
   expect(victim.barred).toContain(rogue.self);
   expect(victim.replica.refusals.get("bad-signature")).toBe(STRIKES_BURST + 1);
   expect([served, victim.notes.size]).toEqual([1, 0]);
+});
+
+describe("a peer's quota", () => {
+  const slots = [0, 1, 2, 3];
+  const spread = async (relays: readonly string[]) => {
+    const at = world();
+    const victim = await peer(at, "victim", [], { perPeerMax: 2, relays });
+    const source = await peer(at, "source", ["victim"]);
+    for (const slot of slots) source.store.offer(noteBytes(writer, { slot }));
+    await at.clock.advance(2 * SYNC_INTERVAL_MS);
+    return { victim, source };
+  };
+
+  test("bounds what it brings by sync, and bars nobody", async () => {
+    const { victim } = await spread([]);
+    expect([victim.notes.size, victim.barred]).toEqual([2, []]);
+    expect(victim.replica.refusals.has("over-quota")).toBe(false); // a pull names refusals, it does not blame
+  });
+
+  test("does not hold for those that pass on everybody's records", async () => {
+    const { victim } = await spread(["source"]);
+    expect(victim.notes.size).toBe(slots.length);
+  });
+});
+
+test("a peer that has the whole collection sent again and again is held back", async () => {
+  const { at, victim, rogue } = await town();
+  const text = "x".repeat(4000);
+  const ids: Uint8Array[] = [];
+  for (let slot = 0; slot < 180; slot += 1) {
+    const bytes = noteBytes(writer, { slot, text });
+    victim.store.offer(bytes);
+    ids.push(recordId(bytes));
+  }
+  const body = encodeCanonical({ want: "records", kind: "note", of: concat(...ids) });
+  let served = 0;
+  const codes = new Set<string>();
+  for (let i = 0; i < 240; i += 1) {
+    const answer = rogue.request(victim.node.self, SYNC_PROTOCOL, body, { timeoutMs: 5000 });
+    await at.clock
+      .run(answer, 10_000, "an answer")
+      .then(({ length }) => {
+        served += length;
+      })
+      .catch((error: unknown) => codes.add(codeOf(error)));
+  }
+  expect([...codes]).toEqual(["rate-limited"]);
+  expect(served).toBeLessThan(SYNC_BYTES_BURST + 20 * SYNC_BYTES_PER_SECOND);
 });

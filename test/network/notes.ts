@@ -31,6 +31,7 @@ export function note(change: Partial<Note> = {}): Note {
 export interface NoteLimits {
   readonly kind?: string;
   readonly perSigner?: number;
+  readonly perPeerMax?: number;
   readonly recordsMax?: number;
   readonly bytesMax?: number;
 }
@@ -42,6 +43,7 @@ export function notes(limits: NoteLimits = {}): Collection<Note> {
     body: codec(NoteSchema, "note"),
     bytesMax,
     recordsMax,
+    ...(limits.perPeerMax === undefined ? {} : { perPeerMax: limits.perPeerMax }),
     key: ({ slot }, signer) => `${toHex(signer)}:${slot}`,
     quota: (_, signer) => ({ owner: toHex(signer), max: perSigner }),
     keepUntilTick: ({ untilTick }) => untilTick,

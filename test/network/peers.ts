@@ -1,4 +1,5 @@
 /** Nodes with names on the in-memory network, with or without a replica of notes on top. */
+import { toHex } from "../../src/base/bytes.ts";
 import { silentLogger } from "../../src/base/log.ts";
 import { withPeerId } from "../../src/network/identity.ts";
 import type { Node } from "../../src/network/node.ts";
@@ -49,7 +50,7 @@ export async function peer(
   at: World,
   name: string,
   bootstrap: readonly string[] = [],
-  limits: NoteLimits = {},
+  limits: NoteLimits & { readonly relays?: readonly string[] } = {},
 ): Promise<Peer> {
   const box = noteStore(limits);
   const node = await bareNode(at, name, bootstrap);
@@ -57,7 +58,7 @@ export async function peer(
   const replica = startReplica({
     transport: node,
     store: box.store,
-    relays: new Set<string>(),
+    relays: new Set(limits.relays?.map((relay) => toHex(keyNamed(relay).publicKey))),
     clock: at.clock,
     log: silentLogger,
     bar(other) {

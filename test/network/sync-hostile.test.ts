@@ -35,6 +35,11 @@ describe("the server refuses", () => {
       encodeCanonical({ want: "records", kind: "note", of: new Uint8Array(33) }),
       "malformed",
     ],
+    [
+      "an id asked for twice, to be answered twice",
+      encodeCanonical({ want: "records", kind: "note", of: new Uint8Array(64) }),
+      "malformed",
+    ],
   ];
   for (const [name, request, code] of cases) {
     test(`${name}: ${code}, and serves the next request`, async () => {

@@ -6,6 +6,7 @@ import { equal, toHex } from "../../src/base/bytes.ts";
 import { SECOND_MS } from "../../src/base/limits.ts";
 import { type ComputeGrant, grantId } from "../../src/coalition/grant.ts";
 import { GRANT_STATES, type GrantStateName } from "../../src/ledger/state.ts";
+import { decodeRecord } from "../../src/network/record.ts";
 import type { Parties } from "./faults.ts";
 import type { MemberHost } from "./member-host.ts";
 import { short } from "./observer.ts";
@@ -43,13 +44,15 @@ export function armWorstMoments(
     };
   }
 
-  /** At half of the times nobody hears of an admission by gossip before the blow falls. */
+  /** At half of the times nobody hears of an admission by gossip until the blow falls. */
   function strikeAfterShares(): void {
     const shares = dice.below(members.length);
     let spared = dice.below(3);
     const givers = new Map<string, Set<MemberHost>>();
     const muted = dice.chance(0.5);
-    if (muted) network.rule = ({ channel }) => (channel === "gossip" ? "lose" : undefined);
+    if (muted)
+      network.rule = ({ channel, bytes }) =>
+        channel === "gossip" && decodeRecord(bytes).kind === "admission" ? "lose" : undefined;
     const strike = (grant: ComputeGrant, given: ReadonlySet<MemberHost>): void => {
       observer.onGrant = () => {};
       observer.onShare = () => {};
@@ -80,7 +83,7 @@ export function armWorstMoments(
     );
     const others = members.filter((member) => !given.has(member));
     const side = dice.chance(0.5) ? dice.some(members) : dice.some(others);
-    const parting = part(dice.between(10, 40) * SECOND_MS, [...granted, ...side]);
+    const parting = part(dice.between(15, 45) * SECOND_MS, [...granted, ...side]);
     if (dice.chance(0.6))
       for (const member of given) void killMember(member, true, dice.pick([3, 20]) * SECOND_MS);
     else if (dice.chance(0.3)) void killMember(dice.pick(members));

@@ -168,7 +168,7 @@ if (openssh !== undefined && openssl !== undefined)
 
     test("3, the end: poweroff gives the machine back, and one final log closes the grant", async () => {
       const ended = await next("ssh -F my-machine/ssh_config machine poweroff");
-      expect(ended.exitCode).toBe(255); // the machine cuts the line
+      expect([0, 255]).toContain(ended.exitCode ?? -1); // the machine may cut the line before it has answered
       const [final] = await eventually("a final log", () => someFinals(), PATIENCE_MS);
       expect(final).toMatchObject({ status: "completed" });
       await eventually("the machine is gone", () => machinePids(sandbox).length === 0, PATIENCE_MS);

@@ -20,6 +20,8 @@ export interface Sighting {
   readonly machines: ReadonlySet<string>;
   /** The largest number of them that were listed at the same time. */
   readonly mostAtOnce: number;
+  /** Grants (ids) that had a machine listed at the same time as this one. */
+  readonly beside: ReadonlySet<string>;
 }
 
 export interface MachineWatch {
@@ -35,6 +37,7 @@ export function watchMachines(): MachineWatch {
   const watched = new Map<string, readonly Backend[]>();
   const machines = new Map<string, Set<string>>();
   const most = new Map<string, number>();
+  const beside = new Map<string, Set<string>>();
   let running = true;
   const list = async (id: string): Promise<ListedMachine[]> => {
     const signal = new AbortController().signal;
@@ -52,7 +55,12 @@ export function watchMachines(): MachineWatch {
         atOnce.set(tags.grantId, (atOnce.get(tags.grantId) ?? 0) + 1);
       }
     }
-    for (const [grant, count] of atOnce) most.set(grant, Math.max(count, most.get(grant) ?? 0));
+    for (const [grant, count] of atOnce) {
+      most.set(grant, Math.max(count, most.get(grant) ?? 0));
+      const known = beside.get(grant) ?? new Set<string>();
+      for (const other of atOnce.keys()) if (other !== grant) known.add(other);
+      beside.set(grant, known);
+    }
   };
   const loop = (async () => {
     while (running) {
@@ -70,6 +78,7 @@ export function watchMachines(): MachineWatch {
     sighting: (grant) => ({
       machines: machines.get(grant) ?? new Set(),
       mostAtOnce: most.get(grant) ?? 0,
+      beside: beside.get(grant) ?? new Set(),
     }),
     async living(victim, grants) {
       const left = (await list(victim.id)).filter(({ tags }) => grants.includes(tags.grantId));

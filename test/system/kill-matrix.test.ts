@@ -4,42 +4,52 @@
  * one final log or refusal, and nothing left, neither a machine nor a process.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { REGION_CLASSES } from "../../src/coalition/classes.ts";
+import { REGION_CLASSES, type RegionClass } from "../../src/coalition/classes.ts";
 import { GRANT_STATES } from "../../src/ledger/state.ts";
-import { type MachineWatch, watchMachines } from "./kill-machines.ts";
+import { CHAOS_ROWS, chaos } from "./kill-chaos.ts";
+import { brokenPromises } from "./kill-committee.ts";
+import { idOf } from "./kill-endings.ts";
+import { FAULT_ROWS } from "./kill-fault-rows.ts";
+import { type MachineWatch, processesIn, watchMachines } from "./kill-machines.ts";
 import { type Finding, table } from "./kill-report.ts";
+import { wrong } from "./kill-settled.ts";
 import { openStage, type Stage } from "./kill-stage.ts";
 import { type StateRow, stateRow } from "./kill-state-row.ts";
-import { makeVictim } from "./kill-victim.ts";
+import { makeVictim, type Victim } from "./kill-victim.ts";
 
-const T0 = performance.now();
 const SEED = Number(process.env.BRIDGE_SEED ?? 1);
 
-const stateRows = (
-  journal: StateRow["journal"],
-  states: readonly StateRow["state"][],
-): StateRow[] => states.map((state) => ({ name: `${state}, journal ${journal}`, state, journal }));
+const rowsOf = (journal: StateRow["journal"], states: readonly StateRow["state"][]): StateRow[] =>
+  states.map((state) => ({ name: `${state}, journal ${journal}`, state, journal }));
 
-/** Rows of one lane follow each other on one provider; lanes run side by side, each in a region of its own. */
-const LANES: readonly (readonly StateRow[])[] = [
-  stateRows("kept", GRANT_STATES),
-  stateRows("deleted", ["running", "delivered", "terminating", "closed"]),
-  stateRows("deleted", ["provisioning"]),
-  stateRows("deleted", ["resolved"]),
-  stateRows("deleted", ["received", "logged"]),
-  stateRows("deleted", ["refused", "failed"]),
+/**
+ * Rows of one lane follow each other on one provider. Lanes run side by side, each in a region of its own: without a
+ * journal a provider that finds no machine looks again half a minute later.
+ */
+const STATE_LANES: readonly (readonly StateRow[])[] = [
+  rowsOf("kept", GRANT_STATES),
+  rowsOf("deleted", ["running", "delivered", "terminating", "closed"]),
+  rowsOf("deleted", ["provisioning", "resolved"]),
+  rowsOf("deleted", ["received", "logged"]),
+  rowsOf("deleted", ["refused", "failed"]),
 ];
+const STATE_ROWS = STATE_LANES.flat();
 
 const found = new Map<string, readonly Finding[]>();
+const victims: Victim[] = [];
+const exitCodes: (number | null)[] = [];
 let stage: Stage;
 let watch: MachineWatch;
 
 beforeAll(async () => {
   stage = await openStage();
   watch = watchMachines();
-  await Promise.all(LANES.map((rows, at) => runLane(rows, at)));
-  const all = LANES.flat().flatMap(({ name }) => found.get(name) ?? []);
-  console.log(`seed ${SEED}\n${table(all)}`);
+  try {
+    await Promise.all([...STATE_LANES.map(runStates), runFaults()]);
+    for (const victim of victims) exitCodes.push(await victim.drain());
+  } finally {
+    console.log(`seed ${SEED}\n${table([...found.values()].flat())}`);
+  }
 });
 
 afterAll(async () => {
@@ -47,26 +57,78 @@ afterAll(async () => {
   await stage?.close();
 });
 
-async function runLane(rows: readonly StateRow[], at: number): Promise<void> {
-  const regionClass = REGION_CLASSES[at + 1] ?? "any";
-  const victim = makeVictim({
-    ...{ root: stage.sandbox.root, name: `provider-${at + 1}`, regionClass },
-    ...{ program: stage.program, coalitionFile: stage.coalition.file },
-  });
+/** A region of its own for each lane; the first of the list is no region. */
+function regionOf(lane: number): RegionClass {
+  return REGION_CLASSES[lane + 1] ?? "any";
+}
+
+async function startVictim(name: string, regionClass: RegionClass): Promise<Victim> {
+  const { sandbox, program, coalition } = stage;
+  const place = { root: sandbox.root, program, coalitionFile: coalition.file };
+  const victim = makeVictim({ ...place, name, regionClass });
+  victims.push(victim);
   watch.watch(victim);
   await victim.start();
+  return victim;
+}
+
+async function runStates(rows: readonly StateRow[], lane: number): Promise<void> {
+  const regionClass = regionOf(lane);
+  const victim = await startVictim(`provider-${lane + 1}`, regionClass);
   for (const row of rows) {
     found.set(row.name, await stateRow({ stage, watch, victim, regionClass }, row));
-    console.log(((performance.now() - T0) / 1000).toFixed(1), row.name);
   }
 }
 
-describe("a provider killed", () => {
-  for (const { name } of LANES.flat()) {
-    test(name, () => {
-      const findings = found.get(name) ?? [];
-      expect(findings.flatMap(({ problems }) => problems)).toEqual([]);
-      expect(findings.length).toBeGreaterThan(0);
-    });
+async function runFaults(): Promise<void> {
+  const regionClass = regionOf(STATE_LANES.length);
+  const pair = ["provider-a", "provider-b"].map((name) => startVictim(name, regionClass));
+  const lane = { stage, watch, victims: await Promise.all(pair), regionClass };
+  for (const { name, run } of FAULT_ROWS) found.set(name, [await run(lane, name)]);
+  for (const finding of await chaos(lane, SEED)) found.set(finding.row, [finding]);
+}
+
+function check(row: string): void {
+  const findings = found.get(row) ?? [];
+  expect(findings.flatMap(({ problems }) => problems)).toEqual([]);
+  expect(findings.length).toBeGreaterThan(0);
+}
+
+describe("the provider killed", () => {
+  for (const { name } of STATE_ROWS) test(name, () => check(name));
+
+  test("in every state there is, with the journal kept and without it", () => {
+    for (const journal of ["kept", "deleted"] as const) {
+      const states = STATE_ROWS.filter((row) => row.journal === journal).map(({ state }) => state);
+      expect(states.toSorted()).toEqual(GRANT_STATES.toSorted());
+    }
+  });
+});
+
+describe("killed", () => {
+  for (const row of [...FAULT_ROWS.map(({ name }) => name), ...CHAOS_ROWS]) {
+    test(row, () => check(row));
   }
+});
+
+describe("when all is over", () => {
+  test("every grant has one ending and never had two machines at once", () => {
+    const grants = [...stage.requester.records.grants.values()].map(({ body }) => idOf(body));
+    expect(grants.flatMap((id) => wrong(id, stage.endings.of(id), watch))).toEqual([]);
+    expect(grants.length).toBeGreaterThanOrEqual(STATE_ROWS.length);
+  });
+
+  test("no member has opened a request for two providers", () => {
+    expect(brokenPromises(stage, stage.endings)).toEqual([]);
+  });
+
+  test("every provider drains at once, because nothing is live", () => {
+    expect(exitCodes).toEqual(victims.map(() => 0));
+  });
+
+  test("only the members are left", () => {
+    const members = [...stage.members.values()].map(({ pid }) => pid);
+    const left = processesIn(stage.sandbox.root).filter(({ pid }) => !members.includes(pid));
+    expect(left).toEqual([]);
+  });
 });

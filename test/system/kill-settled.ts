@@ -51,7 +51,12 @@ export async function settled(
     problems.push(String(error), ...(await left()));
   }
   const grants = ids();
-  for (const grant of grants) problems.push(...wrong(grant, endings.of(grant), watch));
+  for (const grant of grants) {
+    problems.push(...wrong(grant, endings.of(grant), watch));
+    const others = grants.filter((other) => watch.sighting(grant).beside.has(other));
+    if (others.length > 0)
+      problems.push(`two grants of one request had machines at once: ${others}`);
+  }
   const together = grants.map((grant) => watch.sighting(grant));
   return {
     machines: together.map((one) => `${one.machines.size} (${one.mostAtOnce} at once)`).join(", "),

@@ -1,13 +1,16 @@
 /** One row of the matrix: the provider is killed in one state of a grant, starts again, and the grant ends as it should. */
 import type { RegionClass } from "../../src/coalition/classes.ts";
 import type { GrantStateName } from "../../src/ledger/state.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Asked, compose } from "./kill-ask.ts";
+import { idOf } from "./kill-endings.ts";
 import { killMachine, type MachineWatch, machineProcesses, nextMachine } from "./kill-machines.ts";
 import { PLANS, type Plan } from "./kill-plans.ts";
 import type { Finding } from "./kill-report.ts";
 import { settled } from "./kill-settled.ts";
 import type { Stage } from "./kill-stage.ts";
 import type { Victim } from "./kill-victim.ts";
+import { PATIENCE_MS } from "./support/processes.ts";
 
 const TRIES_MAX = 8; // some states last for less than a millisecond
 const NONCE = "it answers";
@@ -64,6 +67,7 @@ async function oneKill(lane: Lane, { name, state, journal }: StateRow): Promise<
   const onDisk = [...victim.onDisk()].find(([key]) => key.startsWith(asked.requestId))?.[1] ?? "-";
   if (journal === "deleted") victim.loseJournal();
   await victim.start();
+  if (journal === "deleted") await takenBack(lane, asked);
   back.resolve();
   const end = await settled(stage, watch, asked, [victim]);
   over.abort();
@@ -83,6 +87,18 @@ async function oneKill(lane: Lane, { name, state, journal }: StateRow): Promise<
     ending: end.ending,
     problems: problems.length === 0 ? problems : [...problems, victim.tail()],
   };
+}
+
+/** A machine that ends before it has been found again is one of which nobody knows how it ended. */
+async function takenBack({ stage, victim }: Lane, asked: Asked): Promise<void> {
+  const { endings } = stage;
+  await eventually(
+    `${victim.name} has its grant back`,
+    () =>
+      victim.saw("delivered", 0) ||
+      endings.grants(asked.requestId).some((grant) => endings.of(idOf(grant)).length > 0),
+    PATIENCE_MS,
+  );
 }
 
 /** By the state that was on disk; when that is not the one aimed at, what the aim brings about is right, too. */

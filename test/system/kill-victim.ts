@@ -41,6 +41,8 @@ export interface Victim {
   start(): Promise<void>;
   /** How many states it has reported since it was last started; a place to look from. */
   mark(): number;
+  /** Whether a grant has entered this state, seen from `mark` on; 0 is its last start. */
+  saw(state: GrantStateName, mark: number): boolean;
   /** Resolves when a grant has entered this state, seen from `mark` on. */
   reached(state: GrantStateName, mark: number): Promise<void>;
   /**
@@ -126,6 +128,7 @@ export function makeVictim(options: VictimOptions): Victim {
       pump(alive());
       return alive().states.length;
     },
+    saw,
     async reached(state, mark) {
       const endMs = performance.now() + PATIENCE_MS;
       while (!saw(state, mark)) {

@@ -10,7 +10,7 @@ import { eventually } from "../support/eventually.ts";
 import { needs } from "../support/skip.ts";
 import { binary } from "./support/binary.ts";
 import { machineFolders, machinePids } from "./support/books.ts";
-import { checkLogin, onMachine } from "./support/challenge.ts";
+import { checkLogin, powerOff } from "./support/challenge.ts";
 import {
   makeCoalition,
   makeProvider,
@@ -77,7 +77,7 @@ async function killedAt({ name, reached }: Point): Promise<string> {
     }
     requester.kill("SIGKILL");
     if ((await requester.ended).signal === "SIGKILL") return dir;
-    await powerOff(dir);
+    await powerOff(sandbox, dir);
   }
   throw new Error(`${name}: the requester was done before it could be killed, ${TRIES} times`);
 }
@@ -85,10 +85,6 @@ async function killedAt({ name, reached }: Point): Promise<string> {
 function resume(dir: string, flags: readonly string[] = []): Promise<Ended> {
   const where = ["--coalition", coalition.file, "--pin", coalition.fingerprint, "--resume", dir];
   return sandbox.run([program, "request", "--json", ...where, ...flags]);
-}
-
-async function powerOff(dir: string): Promise<void> {
-  expect((await onMachine(sandbox, dir, "poweroff")).exitCode).toBe(255);
 }
 
 if (openssh !== undefined)
@@ -131,7 +127,7 @@ if (openssh !== undefined)
         });
         await checkLogin(sandbox, dir);
         expect(others()).toHaveLength(1);
-        await powerOff(dir);
+        await powerOff(sandbox, dir);
         await eventually("the machine is gone", () => others().length === 0, PATIENCE_MS);
       });
     }

@@ -134,6 +134,26 @@ const refusals: readonly Refusal[] = [
     },
   },
   {
+    name: "a provider that has refused the grant, whichever instance asks",
+    code: "attempt-passed",
+    prepare: (at) => {
+      const book = member(at)?.book;
+      book?.offer(at.grantRecord);
+      book?.offer(at.alpha.sign("refusal", at.alpha.refusal(at.grant, "busy")));
+      return at.alpha.instance(2);
+    },
+  },
+  {
+    name: "a provider that has closed the grant's log",
+    code: "attempt-passed",
+    prepare: (at) => {
+      const book = member(at)?.book;
+      book?.offer(at.grantRecord);
+      book?.offer(at.alpha.sign("log", at.alpha.log(at.grant, "failed")));
+      return undefined;
+    },
+  },
+  {
     name: "a grant whose ticks are over",
     code: "expired",
     prepare: (at) => {

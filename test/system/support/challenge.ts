@@ -27,3 +27,9 @@ export async function checkLogin(sandbox: Sandbox, dir: string): Promise<void> {
   const { exitCode, stdout, stderr } = await onMachine(sandbox, dir, command);
   if (exitCode !== 0 || stdout !== answer) throw new Error(`exit ${exitCode}\n${stdout}${stderr}`);
 }
+
+/** Gives the machine back. It may cut the line before its answer is through. */
+export async function powerOff(sandbox: Sandbox, dir: string): Promise<void> {
+  const { exitCode, stderr } = await onMachine(sandbox, dir, "poweroff");
+  if (exitCode !== 0 && exitCode !== 255) throw new Error(`exit ${exitCode}\n${stderr}`);
+}

@@ -6,6 +6,7 @@ import { encodeCanonical } from "../../../base/canonical.ts";
 import { signingKey } from "../../../base/ed25519.ts";
 import { BridgeError } from "../../../base/errors.ts";
 import { LOCAL_LOGIN_MS_MAX } from "../../../base/limits.ts";
+import { correlate } from "../../../base/log.ts";
 import { covers } from "../../../coalition/classes.ts";
 import type { Backend, Machine, MachineOrder } from "../../backend.ts";
 import { firstLogin } from "../../first-login.ts";
@@ -77,7 +78,7 @@ async function provision(
   });
   const result = toMachine(load(), name);
   if (result === undefined) throw ended("it ended as soon as it was handed over");
-  options.log.info("local-machine-up", { name: order.name, port: result.port });
+  options.log.info("local-machine-up", { machine: correlate(order.name) });
   return result;
 }
 

@@ -17,6 +17,7 @@ import { REGION_CLASSES } from "./coalition/classes.ts";
 import type { ComputeGrant } from "./coalition/grant.ts";
 import type { ComputeLog } from "./coalition/log.ts";
 import { loadProviderConfig, readConfigFile } from "./config/load.ts";
+import { shellQuote } from "./config/secrets.ts";
 import { DEMO_BANNER, MEMBERS, makeCoalition, startMembers, THRESHOLD } from "./demo-coalition.ts";
 import type { GrantState } from "./ledger/state.ts";
 import { type OperatedProvider, operateProvider } from "./operate.ts";
@@ -115,7 +116,8 @@ async function oneGrant(
   let grantedMs = startedMs;
   const outcome = await requester.awaitReceipt(
     state,
-    ({ step, grant }) => {
+    (progress) => {
+      const { step, grant } = progress;
       if (step === "granted") {
         grantedMs = performance.now();
         onStep(
@@ -123,7 +125,10 @@ async function oneGrant(
         );
       } else if (step === "admitted")
         onStep("provider: start a machine, rotate its keys, post the sealed receipt");
-      else onNote("the provider refused; the committee tries another");
+      else
+        onNote(
+          `the provider refused: ${progress.code}${progress.detail === "" ? "" : ` (${progress.detail})`}`,
+        );
     },
     signal,
   );
@@ -132,7 +137,7 @@ async function oneGrant(
 
   onStep("logging in");
   const access = writeAccess(dir, outcome.receipt, keyPath);
-  onNote(`${access.command.join(" ")} ${JSON.stringify(sshCommand)}`);
+  onNote([...access.command, sshCommand].map(shellQuote).join(" "));
   const ssh = await runOnMachine(access, outcome.receipt, sshCommand, signal);
   onStep("ending the machine and waiting for the signed usage log");
   await runOnMachine(access, outcome.receipt, END_COMMAND, signal).catch(() => undefined); // the machine cuts the line

@@ -1,4 +1,5 @@
 /** Reading numbers, durations and choices from the command line; every mistake names its option. */
+import { fromHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../base/limits.ts";
 import { parseMicros } from "../config/money.ts";
@@ -26,15 +27,30 @@ export function integerOption(
   throw bad(name, text, `a whole number from ${min} to ${max}`);
 }
 
-/** `90s`, `15m`, `2h`, `1d`. */
-export function durationOption(values: Values, name: string, fallbackMs: number): number {
+/** `90s`, `15m`, `2h`, `1d`, from `minMs` to `maxMs`. */
+export function durationOption(
+  values: Values,
+  name: string,
+  fallbackMs: number,
+  [minMs, maxMs]: readonly [number, number],
+): number {
   const text = values.text(name);
   if (text === undefined) return fallbackMs;
   const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   const scale = UNITS[unit ?? ""];
   if (count === undefined || scale === undefined)
     throw bad(name, text, "a duration such as 90s, 15m, 2h or 1d");
-  return Number(count) * scale;
+  const durationMs = Number(count) * scale;
+  if (durationMs >= minMs && durationMs <= maxMs) return durationMs;
+  throw bad(name, text, `from ${minMs / SECOND_MS}s to ${maxMs / HOUR_MS}h`);
+}
+
+/** So many bytes in lower-case hex. */
+export function hexOption(values: Values, name: string, length: number): Uint8Array | undefined {
+  const text = values.text(name);
+  if (text === undefined) return undefined;
+  if (text.length === 2 * length && /^[0-9a-f]*$/.test(text)) return fromHex(text, `--${name}`);
+  throw bad(name, text, `${2 * length} lower-case hex digits`);
 }
 
 export function choiceOption<const T extends readonly string[]>(

@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toHex } from "../base/bytes.ts";
+import { BridgeError } from "../base/errors.ts";
 import { type DemoResult, runDemo } from "../demo.ts";
 import { type Command, print, printJson } from "./command.ts";
-import { noProgress, terminalProgress } from "./progress.ts";
-import { usageView } from "./request.ts";
+import { plainProgress, terminalProgress } from "./progress.ts";
 import { onStopSignal, roleLogger, untilAsked } from "./role.ts";
+import { usageView } from "./usage-view.ts";
 
 const SSH_COMMAND =
   'echo "hello from $(hostname), pid $$"; id; date -u; echo compute-bridge | sha256sum';
@@ -31,7 +32,7 @@ export const demoCommand: Command = {
   ],
   async run(values) {
     const json = values.has("json");
-    const progress = json ? noProgress : terminalProgress();
+    const progress = json ? plainProgress() : terminalProgress();
     const log = roleLogger(values.has("verbose") ? "info" : "error");
     const dir = mkdtempSync(join(tmpdir(), "compute-bridge-demo-"));
     const stop = untilAsked();
@@ -55,21 +56,31 @@ export const demoCommand: Command = {
       if (json) printJson(jsonOf(demo.result));
       else show(demo.result);
       if (values.has("keep")) {
-        print(`kept       ${dir}`);
-        print(`admin      ${demo.opened.admin.url}`);
-        print("ends       with Ctrl-C");
+        showKept(dir, demo.opened.admin.url, json);
         await stop.asked;
       }
       await demo.stop();
       return demo.result.ssh.exitCode === 0 ? 0 : 1;
     } catch (error) {
       progress.fail();
+      if (abort.signal.aborted) throw interrupted();
       throw error;
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }
   },
 };
+
+/** With --json the one line of JSON stays the last on standard output. */
+function showKept(dir: string, adminUrl: string, json: boolean): void {
+  const stream = json ? process.stderr : process.stdout;
+  stream.write(`kept       ${dir}\nadmin      ${adminUrl}\nends       with Ctrl-C\n`);
+}
+
+/** What broke because of it is no news to whoever pressed Ctrl-C. */
+function interrupted(): BridgeError {
+  return new BridgeError("closed", "interrupted; what the demo started has been ended");
+}
 
 function show({ ssh, log, verdict, timingsMs, grant }: DemoResult): void {
   print(`\n--- ${ssh.client === "openssh" ? "OpenSSH" : "ssh2"}, exit ${ssh.exitCode} ---`);

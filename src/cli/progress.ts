@@ -64,7 +64,8 @@ export function terminalProgress(stream: ProgressStream = process.stderr): Progr
     },
     note(text) {
       clear();
-      for (const line of wrapText(text, room())) stream.write(`${" ".repeat(INDENT)}${dim(line)}\n`);
+      for (const line of wrapText(text, room()))
+        stream.write(`${" ".repeat(INDENT)}${dim(line)}\n`);
       draw();
     },
     done: () => finish("\x1b[32m✓\x1b[0m"),
@@ -78,9 +79,7 @@ function finished(mark: string, text: string, time: string, room: number): strin
   const last = lines.at(-1) ?? "";
   if (Bun.stringWidth(last) + 2 + time.length > room) lines.push(dim(time));
   else lines[lines.length - 1] = `${last}  ${dim(time)}`;
-  return lines
-    .map((line, i) => `${i === 0 ? `  ${mark} ` : " ".repeat(INDENT)}${line}\n`)
-    .join("");
+  return lines.map((line, i) => `${i === 0 ? `  ${mark} ` : " ".repeat(INDENT)}${line}\n`).join("");
 }
 
 function seconds(sinceMs: number): string {

@@ -1,22 +1,21 @@
 import { toHex } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
-import { BridgeError } from "../base/errors.ts";
+import { BridgeError, explain } from "../base/errors.ts";
 import { IMAGE_KINDS, REGION_CLASSES, TEE_WANTS } from "../coalition/classes.ts";
 import { type Coalition, readCoalition } from "../coalition/config.ts";
+import { nameMembers } from "../coalition/reach.ts";
 import { formatMicros } from "../config/money.ts";
-import { type Access, END_COMMAND, writeAccess } from "../receipt/access.ts";
+import { writeAccess } from "../receipt/access.ts";
 import { runOnMachine } from "../receipt/login.ts";
-import {
-  joinAsRequester,
-  type Outcome,
-  type Requester,
-  type Progress as Step,
-} from "../requester.ts";
-import type { Order, RequestState } from "../zipnet/compose.ts";
-import { type Command, print, printJson, type Values } from "./command.ts";
-import { noProgress, type Progress, terminalProgress } from "./progress.ts";
-import { orderOf, ownKey } from "./request-order.ts";
-import { makeFolder, readState, saveState } from "./request-state.ts";
+import { joinAsRequester, type Requester, type Progress as Step } from "../requester.ts";
+import type { Order } from "../zipnet/compose.ts";
+import { hexOption } from "./arguments.ts";
+import type { Command, ExitCode, Values } from "./command.ts";
+import { type Progress, plainProgress, terminalProgress } from "./progress.ts";
+import { chooseLogin, keyFileOf, type Login } from "./request-login.ts";
+import { checkOrder, orderOf } from "./request-order.ts";
+import { exitCodeOf, printEnd, showAccess, showCommand, showLog } from "./request-report.ts";
+import { makeFolder, readState, type SavedRequest, saveState, writing } from "./request-state.ts";
 import { roleLogger } from "./role.ts";
 
 export const requestCommand: Command = {
@@ -25,7 +24,9 @@ export const requestCommand: Command = {
   about:
     "Sends one sealed request under one-time keys, waits for a grant and a receipt, and writes ssh_config and\n" +
     "known_hosts into --out. Transport direct: the committee members see which address the request comes from;\n" +
-    "its content is hidden, its sender is not.",
+    "its content is hidden, its sender is not.\n\n" +
+    "--resume goes on with the request as it was made: beside it only --coalition, --pin, --ssh-command,\n" +
+    "--wait-log and --json have a meaning. The exit code is 1 when the command on the machine fails.",
   options: {
     coalition: { value: "FILE", help: "the coalition file" },
     pin: { value: "HEX", help: "the fingerprint that file must have" },
@@ -37,7 +38,7 @@ export const requestCommand: Command = {
     tee: { value: "KIND", help: `machine's TEE: ${TEE_WANTS.join(", ")} (none)` },
     region: { value: "CLASS", help: `${REGION_CLASSES.join(", ")} (any)` },
     "region-hint": { value: "NAME", help: "a preferred region of the provider" },
-    duration: { value: "TIME", help: "90s, 15m, 2h (15m)" },
+    duration: { value: "TIME", help: "90s, 15m, 2h; at most 168h (15m)" },
     "max-price": { value: "AMOUNT", help: "per hour, in the coalition's currency (1)" },
     image: { value: "URL", help: "workload image; none for a bare machine" },
     "image-kind": { value: "KIND", help: `${IMAGE_KINDS.join(", ")} (none)` },
@@ -58,31 +59,33 @@ export const requestCommand: Command = {
   ],
   async run(values) {
     const json = values.has("json");
-    const progress = json ? noProgress : terminalProgress();
-    const resume = values.text("resume");
-    const dir = resume ?? values.required("out");
-    const coalition = readCoalition(values.required("coalition"), values.text("pin"));
-    const prepared = resume === undefined ? undefined : readState(dir, coalition);
-    if (prepared === undefined) makeFolder(dir);
-    const order = prepared === undefined ? orderOf(values, dir) : undefined;
     const session = {
+      ...prepare(values),
       values,
-      coalition,
-      dir,
       json,
-      progress,
+      // Standard output belongs to the JSON; notes stay on the other stream.
+      progress: json ? plainProgress() : terminalProgress(),
       signal: new AbortController().signal,
     };
+    const { coalition, progress, signal } = session;
     warnAbout(coalition, values);
     progress.step("joining the coalition");
     const requester = await joinAsRequester(
-      { coalition, clock: systemClock, log: roleLogger("error") },
-      session.signal,
-    );
+      {
+        coalition,
+        clock: systemClock,
+        log: roleLogger("error"),
+        onSilent: (silent) => progress.note(`no answer yet from ${nameMembers(silent)}`),
+      },
+      signal,
+    ).catch((error: unknown) => {
+      progress.fail();
+      throw error;
+    });
     try {
-      await follow(session, requester, prepared, order);
+      const code = await follow(session, requester);
       progress.done();
-      return 0;
+      return code;
     } catch (error) {
       progress.fail();
       throw error;
@@ -92,29 +95,54 @@ export const requestCommand: Command = {
   },
 };
 
-interface Session {
+interface Session extends Prepared {
   readonly values: Values;
-  readonly coalition: Coalition;
-  readonly dir: string;
   readonly json: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
-async function follow(
-  session: Session,
-  requester: Requester,
-  prepared: RequestState | undefined,
-  order: Order | undefined,
-): Promise<void> {
-  const { dir, progress, signal, values } = session;
-  let state = prepared;
-  if (state === undefined && order !== undefined) {
-    showCandidates(session, requester);
-    state = requester.compose(order);
-    saveState(dir, state);
+interface Prepared {
+  readonly coalition: Coalition;
+  readonly dir: string;
+  /** A request that was made before, or what to make one of. */
+  readonly task: SavedRequest | { readonly order: Order; readonly login: Login };
+}
+
+/** Every check that needs no network, before anything is written. Throws `bad-argument` or the coalition file's code. */
+function prepare(values: Values): Prepared {
+  const resume = values.text("resume");
+  const dir = resume ?? values.required("out");
+  if (resume !== undefined) refuseChanges(values, dir);
+  hexOption(values, "pin", 32);
+  const file = values.required("coalition");
+  if (resume !== undefined) {
+    const coalition = readCoalition(file, values.text("pin"));
+    return { coalition, dir, task: readState(dir, coalition) };
   }
-  if (state === undefined) throw new BridgeError("invariant", "no request to follow");
+  const { login, publicKey } = chooseLogin(values);
+  const order = orderOf(values, publicKey);
+  const coalition = readCoalition(file, values.text("pin"));
+  checkOrder(coalition, order);
+  makeFolder(dir);
+  return { coalition, dir, task: { order, login } };
+}
+
+const WITH_RESUME = ["resume", "coalition", "pin", "ssh-command", "wait-log", "json"];
+
+/** The request is signed and perhaps sent: what it asks for can no longer be changed. */
+function refuseChanges(values: Values, dir: string): void {
+  const late = values.given.filter((name) => !WITH_RESUME.includes(name));
+  if (late.length === 0) return;
+  const names = late.map((name) => `--${name}`).join(", ");
+  throw new BridgeError("bad-argument", `--resume goes on as it was; it takes no ${names}`, {
+    fix: `leave ${late.length === 1 ? "it" : "them"} out, or make a new request with another --out than ${dir}`,
+  });
+}
+
+async function follow(session: Session, requester: Requester): Promise<ExitCode> {
+  const { dir, json, progress, signal, task, values } = session;
+  const state = "order" in task ? makeRequest(session, requester, task) : task;
   if (!state.sent) {
     progress.step("sending the sealed request");
     progress.note(requester.transport.notice);
@@ -123,10 +151,41 @@ async function follow(
   }
   progress.step("waiting for a grant");
   const outcome = await requester.awaitReceipt(state, (step) => tell(progress, step), signal);
-  const access = writeAccess(dir, outcome.receipt, ownKey(values, dir));
-  await requester.acknowledge(state, outcome, signal);
+  // First, so that no trouble with files here makes the provider post the receipt again and again.
+  await requester.acknowledge(state, outcome, signal).catch((error: unknown) => {
+    progress.note(`the receipt could not be acknowledged: ${explain(error)}`);
+  });
+  const access = writing(dir, () => writeAccess(dir, outcome.receipt, keyFileOf(state.login, dir)));
   progress.done();
-  await report(session, requester, outcome, access);
+
+  const verdict = requester.verdictOn(outcome.grant.providerId);
+  if (!json) showAccess({ outcome, access, verdict });
+  const command = values.text("ssh-command");
+  const ssh =
+    command === undefined
+      ? undefined
+      : await runOnMachine(access, outcome.receipt, command, signal);
+  if (ssh !== undefined) showCommand(ssh, json);
+  let log: Awaited<ReturnType<Requester["awaitLog"]>> | undefined;
+  if (values.has("wait-log")) {
+    progress.step("waiting for the machine to end and its usage log");
+    log = await requester.awaitLog(outcome.grant, signal);
+    progress.done();
+    if (!json) showLog(log);
+  }
+  if (json) printEnd({ outcome, access, verdict, ssh, log });
+  return exitCodeOf({ ssh });
+}
+
+function makeRequest(
+  session: Session,
+  requester: Requester,
+  { order, login }: { readonly order: Order; readonly login: Login },
+): SavedRequest {
+  showCandidates(session, requester);
+  const state = { ...requester.compose(order), login };
+  saveState(session.dir, state);
+  return state;
 }
 
 function tell(progress: Progress, step: Step): void {
@@ -135,56 +194,6 @@ function tell(progress: Progress, step: Step): void {
   else if (step.step === "admitted")
     progress.step("admitted; waiting for the machine and its receipt");
   else progress.note(`refused: ${step.code}${step.detail === "" ? "" : ` (${step.detail})`}`);
-}
-
-async function report(
-  { values, json, progress, signal }: Session,
-  requester: Requester,
-  outcome: Outcome,
-  access: Access,
-): Promise<void> {
-  const { receipt, grant } = outcome;
-  const command = values.text("ssh-command");
-  const ssh =
-    command === undefined ? undefined : await runOnMachine(access, receipt, command, signal);
-  if (!json) {
-    print(`host key  ${access.fingerprint}`);
-    print(`log in    ${access.command.join(" ")}`);
-    print(`end early ${access.command.join(" ")} ${END_COMMAND}`);
-    print(`ends      ${new Date(receipt.notAfterMs).toISOString()} at the latest`);
-    if (ssh !== undefined) print(`\n${ssh.stdout}`);
-  }
-  let log: object | undefined;
-  if (values.has("wait-log")) {
-    progress.step("waiting for the machine to end and its usage log");
-    const final = await requester.awaitLog(grant, signal);
-    log = { status: final.status, usage: usageView(final.usage) };
-    if (!json) print(`usage     ${JSON.stringify(log)}`);
-  }
-  if (!json) return;
-  printJson({
-    ok: true,
-    requestId: toHex(grant.requestId),
-    providerId: toHex(grant.providerId),
-    grant: { attempt: grant.attempt, validToTick: grant.validToTick },
-    receipt: { host: receipt.instanceHost, port: receipt.instancePort, user: receipt.user },
-    sshConfig: access.configPath,
-    ...(ssh === undefined
-      ? {}
-      : { ssh: { client: ssh.client, exitCode: ssh.exitCode, stdout: ssh.stdout } }),
-    ...(log === undefined ? {} : { log }),
-  });
-}
-
-/** A log's integer units as the units people read. */
-export function usageView(usage: {
-  cpuCoreMs: number;
-  ramMibSeconds: number;
-  netBytes: number | null;
-  basis: string;
-}) {
-  const { cpuCoreMs, ramMibSeconds, netBytes, basis } = usage;
-  return { cpuCoreSeconds: cpuCoreMs / 1000, ramMibSeconds, netBytes, basis };
 }
 
 function showCandidates({ progress, coalition }: Session, requester: Requester): void {

@@ -15,6 +15,8 @@ export interface Access {
 }
 
 export const HOST_ALIAS = "machine";
+export const KNOWN_HOSTS_FILE = "known_hosts";
+export const SSH_CONFIG_FILE = "ssh_config";
 /** What a tenant runs to give the machine back before its time. */
 export const END_COMMAND = "poweroff";
 
@@ -25,8 +27,8 @@ export function writeAccess(
   keyPath?: string,
 ): Access {
   const dir = resolve(directory);
-  const knownHostsPath = join(dir, "known_hosts");
-  const configPath = join(dir, "ssh_config");
+  const knownHostsPath = join(dir, KNOWN_HOSTS_FILE);
+  const configPath = join(dir, SSH_CONFIG_FILE);
   const { instanceHost, instancePort, user, sshHostKey, sshKeyPrivate } = receipt;
   let identity = keyPath === undefined ? undefined : resolve(keyPath);
   if (sshKeyPrivate !== undefined) {

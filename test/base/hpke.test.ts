@@ -14,6 +14,7 @@ import { asCrypto } from "@libp2p/noise/crypto";
 import fc from "fast-check";
 import { bytes32, fromHex, toHex, utf8 } from "../../src/base/bytes.ts";
 import {
+  canSealTo,
   dh,
   HPKE_OVERHEAD_BYTES,
   type KemKeyPair,
@@ -261,6 +262,7 @@ describe("small-order keys", () => {
   for (const point of SMALL_ORDER_U) {
     test(`${toHex(point)} is refused everywhere`, () => {
       const context = { info: INFO, aad: AAD };
+      expect(canSealTo(point)).toBe(false);
       expect(codeThrownBy(() => dh(KEYS.recipient.privateKey, point))).toBe("malformed");
       expect(codeThrownBy(() => seal(point, utf8("m"), context))).toBe("malformed");
       const sealed = seal(KEYS.recipient.publicKey, utf8("m"), context);
@@ -271,7 +273,12 @@ describe("small-order keys", () => {
     });
   }
 
+  test("any other key is one that can be sealed to", () => {
+    fc.assert(fc.property(bytes(32), (seed) => canSealTo(kemKeyPair(seed).publicKey)));
+  });
+
   test("a key of the wrong length is refused", () => {
+    expect(canSealTo(new Uint8Array(31))).toBe(false);
     expect(codeThrownBy(() => dh(KEYS.recipient.privateKey, new Uint8Array(31)))).toBe("malformed");
     expect(codeThrownBy(() => seal(new Uint8Array(33), utf8("m"), { info: INFO, aad: AAD }))).toBe(
       "malformed",

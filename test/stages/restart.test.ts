@@ -19,15 +19,18 @@ afterEach(async () => {
 });
 
 /** A committee, a provider, and a grant of a minute that has come as far as `state`. */
-async function cameTo(state: string, options: Parameters<typeof openShop>[1] = {}) {
-  const of = await startCommittee({});
+async function cameTo(
+  state: string,
+  { tickMs = SECOND_MS, ...options }: Parameters<typeof openShop>[1] & { tickMs?: number } = {},
+) {
+  const of = await startCommittee({ tickMs });
   committee = of;
-  await of.clock.advance(3 * SECOND_MS);
+  await of.clock.advance(3 * tickMs);
   const at = openShop(of, options);
   shop = at;
   const provider = await at.start();
   await of.clock.run(provider.ready, 30 * SECOND_MS, "the provider");
-  await of.clock.advance(2 * SECOND_MS);
+  await of.clock.advance(2 * tickMs);
   const asked = compose(of);
   send(of, asked);
   await of.clock.until(() => at.states().includes(state), 30 * SECOND_MS, state);
@@ -102,7 +105,7 @@ for (const [what, answer] of [
 }
 
 test("what it owes on a grant that nobody remembers is dropped with an alarm, and it drains", async () => {
-  const { of, at, grant } = await cameTo("delivered");
+  const { of, at, grant } = await cameTo("delivered", { tickMs: 20 * SECOND_MS });
   await at.stop();
   const { keepTicks } = of.coalition.file.compute;
   const { periodMs } = of.coalition.file.almanac;

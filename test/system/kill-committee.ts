@@ -2,7 +2,6 @@
 import { Database } from "bun:sqlite";
 import { dirname, join } from "node:path";
 import { fromHex, toHex } from "../../src/base/bytes.ts";
-import type { Endings } from "./kill-endings.ts";
 import { idOf } from "./kill-endings.ts";
 import type { Stage } from "./kill-stage.ts";
 import { PATIENCE_MS } from "./support/processes.ts";
@@ -39,6 +38,19 @@ export async function promised(
   }
 }
 
+/** What the member has promised about the request, in words. */
+export function promisesOf(stage: Stage, member: number, requestId: string): Promised[] {
+  const db = ballotOf(stage, member);
+  try {
+    return (["vote", "release"] as const).filter((what) => {
+      const query = `SELECT attempt FROM ${TABLES[what]} WHERE request = ?`;
+      return db.query<object, [Uint8Array]>(query).get(fromHex(requestId)) !== null;
+    });
+  } finally {
+    db.close();
+  }
+}
+
 interface ReleaseRow {
   readonly request: Uint8Array;
   readonly attempt: number;
@@ -49,7 +61,8 @@ interface ReleaseRow {
  * What would let two providers spend on one request: shares of one attempt for two of them, or shares of an attempt
  * whose predecessor was opened and not given back.
  */
-export function brokenPromises(stage: Stage, endings: Endings): string[] {
+export function brokenPromises(stage: Stage): string[] {
+  const { endings } = stage;
   const holders = new Map<string, Map<number, Set<string>>>();
   for (const member of stage.members.keys()) {
     const db = ballotOf(stage, member);

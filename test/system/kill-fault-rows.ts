@@ -7,7 +7,7 @@ import { fromHex } from "../../src/base/bytes.ts";
 import type { RegionClass } from "../../src/coalition/classes.ts";
 import { proposerOf } from "../../src/coalition/clearing.ts";
 import { type Asked, compose } from "./kill-ask.ts";
-import { type Promised, promised } from "./kill-committee.ts";
+import { type Promised, promised, promisesOf } from "./kill-committee.ts";
 import { killMachine, type MachineWatch, machineProcesses, nextMachine } from "./kill-machines.ts";
 import type { Finding } from "./kill-report.ts";
 import { settled } from "./kill-settled.ts";
@@ -30,16 +30,16 @@ export interface FaultRow {
 }
 
 /** A provider may have had to give the grant back before a quorum was there again. */
-const SERVED = ["completed", "refused unavailable, completed"];
+const SERVED = ["completed", "refused unavailable, completed", "refused superseded, completed"];
 
 export const FAULT_ROWS: readonly FaultRow[] = [
-  { name: "proposer, vote", run: (lane, name) => memberRow(lane, name, 0, "vote") },
-  { name: "voter, vote", run: (lane, name) => memberRow(lane, name, 1, "vote") },
-  { name: "member, release", run: (lane, name) => memberRow(lane, name, 2, "release") },
-  { name: "two members, release", run: (lane, name) => quorumRow(lane, name) },
-  { name: "machine, coming up", run: (lane, name) => brokenStartRow(lane, name) },
-  { name: "machine, with a tenant on it", run: (lane, name) => lostMachineRow(lane, name, false) },
-  { name: "machine and provider", run: (lane, name) => lostMachineRow(lane, name, true) },
+  { name: "the proposer, after its vote", run: (lane, name) => memberRow(lane, name, 0, "vote") },
+  { name: "a voter, after its vote", run: (lane, name) => memberRow(lane, name, 1, "vote") },
+  { name: "a member, after its release", run: (lane, name) => memberRow(lane, name, 2, "release") },
+  { name: "two members, after a release", run: (lane, name) => quorumRow(lane, name) },
+  { name: "a machine that comes up", run: (lane, name) => brokenStartRow(lane, name) },
+  { name: "a machine in use", run: (lane, name) => lostMachineRow(lane, name, false) },
+  { name: "a machine and its provider", run: (lane, name) => lostMachineRow(lane, name, true) },
 ];
 
 /** `offset` from the member that proposes in the first attempt. */
@@ -55,7 +55,7 @@ function memberRow(
       const proposer = proposerOf(fromHex(requestId), 1, MEMBERS);
       const index = ((proposer - 1 + offset) % MEMBERS) + 1;
       await promised(lane.stage, index, what, requestId);
-      return await killMember(lane.stage, index);
+      return await killMember(lane.stage, index, requestId);
     },
   });
 }
@@ -69,8 +69,10 @@ function quorumRow(lane: FaultLane, name: string): Promise<Finding> {
       const proposer = proposerOf(fromHex(requestId), 1, MEMBERS);
       await promised(stage, proposer, "release", requestId);
       const others = [...stage.members.keys()].filter((index) => index !== proposer);
-      const kills = await Promise.all(others.map((index) => killMember(stage, index)));
+      const kills = await Promise.all(others.map((one) => killMember(stage, one, requestId)));
       return {
+        kill: kills.map(({ kill }) => kill).join(" and "),
+        onDisk: kills.map(({ onDisk }) => onDisk).join(" and "),
         killed: kills.flatMap(({ killed }) => killed),
         after: kills.flatMap(({ after }) => after),
       };
@@ -88,7 +90,7 @@ function brokenStartRow(lane: FaultLane, name: string): Promise<Finding> {
     async act() {
       const machine = await nextMachine(victims, before);
       killMachine(machine);
-      return { killed: [machine.pid], after: [] };
+      return { kill: "machine", onDisk: "", killed: [machine.pid], after: [] };
     },
   });
 }
@@ -105,26 +107,26 @@ function lostMachineRow(lane: FaultLane, name: string, providerToo: boolean): Pr
       const { home, ...process } = await nextMachine(victims, before);
       const provider = home.pid();
       killMachine(process);
-      if (!providerToo) return { killed: [process.pid], after: [] };
+      if (!providerToo) return { kill: "machine", onDisk: "", killed: [process.pid], after: [] };
       await home.kill();
       await home.start();
-      return { killed: [process.pid, provider], after: [home.pid()] };
+      const killed = [process.pid, provider];
+      return { kill: "machine and provider", onDisk: "", killed, after: [home.pid()] };
     },
   });
 }
 
-interface Killed {
-  readonly killed: readonly number[];
-  readonly after: readonly number[];
-}
+export type Killed = Pick<Finding, "kill" | "onDisk" | "killed" | "after">;
 
-export async function killMember(stage: Stage, index: number): Promise<Killed> {
+/** And starts it again. `onDisk` is what its ballot held of the request, if one is named. */
+export async function killMember(stage: Stage, index: number, requestId?: string): Promise<Killed> {
   const member = must(stage.members.get(index), "a member of the stage");
   member.kill("SIGKILL");
   await member.ended;
+  const onDisk = requestId === undefined ? "" : promisesOf(stage, index, requestId).join(", ");
   const next = await stage.coalition.startMember(index);
   stage.members.set(index, next);
-  return { killed: [member.pid], after: [next.pid] };
+  return { kill: `member ${index}`, onDisk, killed: [member.pid], after: [next.pid] };
 }
 
 interface Strike {
@@ -150,5 +152,5 @@ async function during(lane: FaultLane, name: string, strike: Strike): Promise<Fi
   if (!strike.allowed.includes(end.ending))
     problems.push(`ended ${end.ending}, not ${strike.allowed.join(" or ")}`);
   if (problems.length > 0) problems.push(...victims.map((victim) => victim.tail()));
-  return { row: name, kill: name, onDisk: "", ...kill, ...end, problems };
+  return { row: name, ...kill, machines: end.machines, ending: end.ending, problems };
 }

@@ -4,15 +4,23 @@ export interface Finding {
   readonly row: string;
   /** What was killed, and when. */
   readonly kill: string;
-  /** The state the dead provider's journal held, or "" when none was read. */
+  /** What the dead provider's journal, or the dead member's ballot, held. */
   readonly onDisk: string;
   readonly killed: readonly number[];
   readonly after: readonly number[];
-  /** For each grant of the request: how many machines the backend ever listed, and how many at once at most. */
   readonly machines: string;
   readonly ending: string;
   /** Empty when all is well. */
   readonly problems: readonly string[];
+}
+
+/** A row that could not be run to its end. */
+export function broken(row: string, error: unknown): Finding {
+  const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return {
+    ...{ row, kill: "", onDisk: "", killed: [], after: [], machines: "", ending: "not reached" },
+    problems: [problem],
+  };
 }
 
 const COLUMNS = ["row", "killed", "on disk", "pid killed", "pid after", "machines", "ending"];

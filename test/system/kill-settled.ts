@@ -6,19 +6,23 @@ import { idOf } from "./kill-endings.ts";
 import { type MachineWatch, processesIn } from "./kill-machines.ts";
 import type { Stage } from "./kill-stage.ts";
 import type { Victim } from "./kill-victim.ts";
+import { PATIENCE_MS } from "./support/processes.ts";
 
 const SETTLE_MS = 120_000; // a lost journal costs half a minute of looking, a barred attempt some ticks
 const GIVEN_BACK = REGRANTABLE_CODES.map((code) => `refused ${code}`);
 
 export interface Settled {
+  /** For each grant: how many machines the backend ever listed, and how many at once at most. */
   readonly machines: string;
+  /** Of each grant, first attempt first. */
+  readonly endings: readonly string[];
   readonly ending: string;
   readonly problems: string[];
 }
 
 /**
  * Waits until every grant of the request has ended and no other provider of `victims` may still be granted it, and
- * until the backends list nothing and no process is left.
+ * until the backends list nothing, no process is left, and the providers have nothing to do.
  */
 export async function settled(
   { endings }: Stage,
@@ -39,14 +43,19 @@ export async function settled(
   const problems: string[] = [];
   const left = async (): Promise<string[]> => {
     const listed = await Promise.all(victims.map((victim) => watch.living(victim, ids())));
+    const live = await Promise.all(
+      victims.map(async (victim) =>
+        (await victim.live()) === 0 ? [] : [`${victim.name} is busy`],
+      ),
+    );
     const running = victims.flatMap((victim) =>
       processesIn(victim.machinesDir).map(({ pid, command }) => `process ${pid} ${command}`),
     );
-    return [...listed.flat(), ...running];
+    return [...listed.flat(), ...live.flat(), ...running];
   };
   try {
     await eventually("every grant has ended", over, SETTLE_MS);
-    await eventually("nothing is left of its machines", async () => (await left()).length === 0);
+    await eventually("nothing is left", async () => (await left()).length === 0, PATIENCE_MS);
   } catch (error) {
     problems.push(String(error), ...(await left()));
   }
@@ -57,10 +66,12 @@ export async function settled(
     if (others.length > 0)
       problems.push(`two grants of one request had machines at once: ${others}`);
   }
+  const words = grants.map((grant) => endings.of(grant).join(" and "));
   const together = grants.map((grant) => watch.sighting(grant));
   return {
     machines: together.map((one) => `${one.machines.size} (${one.mostAtOnce} at once)`).join(", "),
-    ending: grants.map((grant) => endings.of(grant).join(" and ")).join(", ") || "no grant",
+    endings: words,
+    ending: words.join(", ") || "no grant",
     problems,
   };
 }

@@ -10,6 +10,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   readSync,
   rmSync,
   writeFileSync,
@@ -29,6 +30,7 @@ const LOOK_MS = 1;
 const STEP_MS = 0.15; // shorter than the way from one transition to the next
 const REST_MS = 1; // for those the provider talks to
 const STEPPING_MS_MAX = 5000;
+const TAIL_CHARS = 3000;
 const READ_BYTES = 64 * 1024;
 
 export interface Victim {
@@ -55,6 +57,8 @@ export interface Victim {
   /** What the journal of the dead provider says of its grants, by their key. */
   onDisk(): Map<string, GrantStateName>;
   loseJournal(): void;
+  /** How many grants the running provider still has something to do for. */
+  live(): Promise<number>;
   /** SIGTERM, and its exit code. */
   drain(): Promise<number | null>;
   /** The end of its log. */
@@ -69,6 +73,7 @@ export interface VictimOptions {
   readonly regionClass: RegionClass;
 }
 
+/** One process of the provider, and what has been read of its log. */
 interface Incarnation {
   readonly child: Bun.Subprocess;
   readonly log: number;
@@ -79,8 +84,9 @@ interface Incarnation {
 }
 
 export function makeVictim(options: VictimOptions): Victim {
-  const dir = join(options.root, options.name);
-  const seed = seedNamed(`operator of ${options.name}`);
+  const { name, root } = options;
+  const dir = join(root, name);
+  const seed = seedNamed(`operator of ${name}`);
   mkdirSync(dir, { mode: 0o700 });
   writeFileSync(join(dir, "operator.key"), `${toHex(seed)}\n`, { mode: 0o600 });
   writeFileSync(join(dir, "provider.toml"), configuration(options));
@@ -88,58 +94,37 @@ export function makeVictim(options: VictimOptions): Victim {
   let now: Incarnation | undefined;
   let started = 0;
 
-  const alive = (): Incarnation => {
-    if (now === undefined) throw new Error(`${options.name} has not been started`);
+  const current = (): Incarnation => {
+    if (now === undefined) throw new Error(`${name} has not been started`);
+    pump(now);
     return now;
   };
-  const ended = (): boolean => alive().child.exitCode !== null || alive().child.signalCode !== null;
-  const saw = (state: GrantStateName, mark: number): boolean => {
-    pump(alive());
-    return alive().states.indexOf(state, mark) >= 0;
-  };
-  const tail = (): string => (now === undefined ? "" : now.text.slice(-3000));
+  const saw = (state: GrantStateName, mark: number): boolean =>
+    current().states.indexOf(state, mark) >= 0;
+  const tail = (): string => current().text.slice(-TAIL_CHARS);
   return {
-    name: options.name,
-    id: toHex(providerId(signingKey(seed).publicKey, options.name)),
+    name,
+    id: toHex(providerId(signingKey(seed).publicKey, name)),
     machinesDir: join(stateDir, "machines"),
-    pid: () => alive().child.pid,
+    pid: () => current().child.pid,
     async start() {
-      started += 1;
-      const path = join(dir, `log-${started}`);
-      const write = openSync(path, "a", 0o600);
-      const child = Bun.spawn([options.program, "provider", "--config", "provider.toml"], {
-        cwd: dir,
-        stdio: ["ignore", "ignore", write],
-      });
-      closeSync(write);
       if (now !== undefined) closeSync(now.log);
-      now = { child, log: openSync(path, "r"), offset: 0, text: "", states: [], ready: false };
-      await eventually(
-        `${options.name} serves`,
-        () => {
-          pump(alive());
-          if (ended()) throw new Error(`${options.name} ended instead of serving\n${tail()}`);
-          return alive().ready;
-        },
-        PATIENCE_MS,
-      );
+      started += 1;
+      now = spawn(options.program, dir, join(dir, `log-${started}`));
+      await eventually(`${name} serves`, () => isReady(current(), name), PATIENCE_MS);
     },
-    mark() {
-      pump(alive());
-      return alive().states.length;
-    },
+    mark: () => current().states.length,
     saw,
     async reached(state, mark) {
       const endMs = performance.now() + PATIENCE_MS;
       while (!saw(state, mark)) {
-        if (ended() || performance.now() > endMs) {
-          throw new Error(`${options.name} did not get a grant ${state}\n${tail()}`);
-        }
+        if (hasEnded(current()) || performance.now() > endMs)
+          throw new Error(`${name} did not get a grant ${state}\n${tail()}`);
         await Bun.sleep(LOOK_MS);
       }
     },
     catchNext(state, mark) {
-      const { pid } = alive().child;
+      const { pid } = current().child;
       const endMs = performance.now() + STEPPING_MS_MAX;
       while (!saw(state, mark) && performance.now() < endMs) {
         process.kill(pid, "SIGCONT");
@@ -148,23 +133,52 @@ export function makeVictim(options: VictimOptions): Victim {
         if (!saw(state, mark)) Bun.sleepSync(REST_MS);
       }
     },
-    async kill() {
-      alive().child.kill("SIGKILL");
-      await alive().child.exited;
-      pump(alive());
-    },
-    onDisk: () => journalStates(stateDir, options.root),
+    kill: async () => void (await end(current(), "SIGKILL")),
+    onDisk: () => journalStates(stateDir, root),
     loseJournal() {
       for (const end of ["", "-wal", "-shm"])
         rmSync(join(stateDir, `journal.db${end}`), { force: true });
     },
-    async drain() {
-      alive().child.kill("SIGTERM");
-      await alive().child.exited;
-      return alive().child.exitCode;
-    },
+    live: () => liveGrants(stateDir),
+    drain: () => end(current(), "SIGTERM"),
     tail,
   };
+}
+
+function spawn(program: string, dir: string, path: string): Incarnation {
+  const write = openSync(path, "a", 0o600);
+  const child = Bun.spawn([program, "provider", "--config", "provider.toml"], {
+    cwd: dir,
+    stdio: ["ignore", "ignore", write],
+  });
+  closeSync(write);
+  return { child, log: openSync(path, "r"), offset: 0, text: "", states: [], ready: false };
+}
+
+function hasEnded({ child }: Incarnation): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function isReady(incarnation: Incarnation, name: string): boolean {
+  if (hasEnded(incarnation))
+    throw new Error(`${name} ended instead of serving\n${incarnation.text.slice(-TAIL_CHARS)}`);
+  return incarnation.ready;
+}
+
+/** Its exit code, null after SIGKILL. */
+async function end({ child }: Incarnation, signal: NodeJS.Signals): Promise<number | null> {
+  child.kill(signal);
+  await child.exited;
+  return child.signalCode === null ? child.exitCode : null;
+}
+
+/** As the provider shows its operator: grants for which something is left to do, whatever their state. */
+async function liveGrants(stateDir: string): Promise<number> {
+  const url = new URL("/api/v1/snapshot", readFileSync(join(stateDir, "admin.url"), "utf8"));
+  const snapshot = (await (await fetch(url)).json()) as {
+    readonly grants: { readonly byState: Readonly<Record<GrantStateName, number>> };
+  };
+  return Object.values(snapshot.grants.byState).reduce((sum, count) => sum + count, 0);
 }
 
 function spin(ms: number): void {

@@ -179,6 +179,11 @@ describe("an envelope", () => {
       padded(encodeCanonical({ ...envelope, kemKey: envelope.kemKey.slice(1) })),
       "wrong-schema",
     ],
+    [
+      "a key no receipt can be sealed to",
+      padded(encodeCanonical({ ...envelope, kemKey: new Uint8Array(32) })),
+      "wrong-schema",
+    ],
     ["something behind it", padded(concat(body, Uint8Array.of(0xf6))), "malformed"],
   ];
   for (const [name, wrong, code] of cases) {

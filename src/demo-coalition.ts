@@ -1,5 +1,4 @@
 /** The embedded coalition of the demo: a committee on this machine, in this process. Development build only. */
-import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { systemClock } from "./base/clock.ts";
@@ -7,8 +6,8 @@ import { BridgeError } from "./base/errors.ts";
 import type { Logger } from "./base/log.ts";
 import { Secret } from "./base/secret.ts";
 import type { Shutdown } from "./base/shutdown.ts";
-import { writeCoalition } from "./cli/coalition-init.ts";
 import { type Ceremony, runCeremony } from "./coalition/ceremony.ts";
+import { writeCeremony } from "./coalition/ceremony-files.ts";
 import { startMember } from "./member.ts";
 import { withPeerId } from "./network/identity.ts";
 
@@ -32,7 +31,7 @@ export async function makeCoalition(dir: string): Promise<Ceremony> {
     address,
     withPeerId,
   });
-  writeCoalition(join(dir, "coalition"), ceremony, address);
+  writeCeremony(join(dir, "coalition"), ceremony, (index) => ({ listen: address(index) }));
   return ceremony;
 }
 
@@ -45,7 +44,6 @@ export async function startMembers(
   await Promise.all(
     secrets.map(async ({ index, seed, grantShare, unsealShare }) => {
       const stateDir = join(dir, "coalition", `member-${index}`, "state");
-      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
       const listen =
         coalition.members[index - 1]?.addresses.map((address) => address.split("/p2p/")[0] ?? "") ??
         [];

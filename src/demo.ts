@@ -125,10 +125,7 @@ async function oneGrant(
         );
       } else if (step === "admitted")
         onStep("provider: start a machine, rotate its keys, post the sealed receipt");
-      else
-        onNote(
-          `the provider refused: ${progress.code}${progress.detail === "" ? "" : ` (${progress.detail})`}`,
-        );
+      else onNote(`the provider refused: ${[progress.code, progress.detail].join(" ").trim()}`);
     },
     signal,
   );

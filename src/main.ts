@@ -76,7 +76,11 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   if (typeof CB_DEV === "undefined" || CB_DEV) {
     if (argv[0] === "__machine") {
       const { runMachine } = await import("./fleet/backends/local/machine.ts");
-      return (await runMachine({ folder: argv[1] ?? "" })) === 0 ? 0 : 1;
+      try {
+        return (await runMachine({ folder: argv[1] ?? "" })) === 0 ? 0 : 1;
+      } catch (error) {
+        return report(error, false); // its own handlers would keep the process alive
+      }
     }
   }
   installCrashHandlers();

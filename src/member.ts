@@ -24,6 +24,7 @@ import { createSigner } from "./coalition/signing.ts";
 import { createVoter, serveVoting } from "./coalition/voting.ts";
 import { openArchive } from "./network/archive.ts";
 import { type Join, type Joined, joinNetwork } from "./network/join.ts";
+import { openStateDir } from "./stages/state-dir.ts";
 import { allCollections, type BoardRecords, boardRecords } from "./zipnet/board.ts";
 import { checkUnsealShare } from "./zipnet/tdh2.ts";
 import { serveDirect } from "./zipnet/transport.ts";
@@ -59,7 +60,8 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
   const { coalition, index, clock, stateDir, evidence = withoutEvidence } = options;
   const log = options.log.with({ member: index });
   const key = signingKey(options.seed.reveal());
-  checkMembership(coalition, index, key.publicKey);
+  checkMemberKeys(options);
+  openStateDir(stateDir);
   const shutdown = new Shutdown(clock);
   const { signal } = shutdown;
 
@@ -88,12 +90,10 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
 
   serveDirect(node, replica.store, log);
   serveVoting(node, coalition, voter);
-  const share = options.unsealShare.reveal();
-  checkUnsealShare(coalition.unsealShareKeys.get(index), share);
   serveUnseal(node, {
     coalition,
     index,
-    share,
+    share: options.unsealShare.reveal(),
     records,
     store: replica.store,
     ballot,
@@ -149,14 +149,28 @@ async function pruneBallot(
   }
 }
 
-function checkMembership(coalition: Coalition, index: number, publicKey: Uint8Array): void {
-  const member = coalition.members.find((one) => one.index === index);
-  if (member !== undefined && equal(member.key, publicKey)) return;
-  throw new BridgeError(
-    "config-invalid",
-    `the key is not that of member ${index} in the coalition file`,
-    {
-      fix: "check member.index and member.key against coalition.toml",
-    },
-  );
+export type MemberKeys = Pick<MemberOptions, "index" | "seed" | "grantShare" | "unsealShare">;
+
+/** What each secret of a member must be for it to start. Each throws `config-invalid`. */
+export const memberChecks = {
+  key(coalition: Coalition, { index, seed }: MemberKeys): void {
+    const member = coalition.members.find((one) => one.index === index);
+    const { publicKey } = signingKey(seed.reveal());
+    if (member !== undefined && equal(member.key, publicKey)) return;
+    throw new BridgeError(
+      "config-invalid",
+      `the key is not that of member ${index} of ${coalition.members.length} in the coalition file`,
+      { fix: "check member.index and member.key against coalition.toml" },
+    );
+  },
+  grantShare(coalition: Coalition, { index, grantShare }: MemberKeys): void {
+    createSigner(coalition, index, grantShare.reveal());
+  },
+  unsealShare(coalition: Coalition, { index, unsealShare }: MemberKeys): void {
+    checkUnsealShare(coalition.unsealShareKeys.get(index), unsealShare.reveal());
+  },
+} as const;
+
+function checkMemberKeys(options: MemberOptions): void {
+  for (const check of Object.values(memberChecks)) check(options.coalition, options);
 }

@@ -4,6 +4,7 @@
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { listenAdmin } from "./admin/listener.ts";
 import { createObserver } from "./admin/observer.ts";
 import { adminSource } from "./admin/provider-source.ts";
 import { type Admin, startAdmin } from "./admin/server.ts";
@@ -14,14 +15,13 @@ import type { Logger } from "./base/log.ts";
 import type { RegionClass } from "./coalition/classes.ts";
 import { type Coalition, readCoalition } from "./coalition/config.ts";
 import { providerId } from "./coalition/ids.ts";
-import type { Marker } from "./coalition/marker.ts";
 import type { ProviderConfig } from "./config/schema.ts";
 import { readSeed } from "./config/secrets.ts";
 import { checkNoneDropped, openBackends } from "./fleet/configured.ts";
 import type { Caps } from "./ledger/inbox.ts";
 import { type Provider, startProvider } from "./provider.ts";
-import { type DrainResult, drain } from "./stages/drain.ts";
 import { ADMIN_URL_FILE, forgetDrain, openProviderState, recordDrain } from "./stages/state-dir.ts";
+import { createStopper, type Stopper } from "./stages/stopper.ts";
 
 export interface OperatedProvider {
   readonly provider: Provider;
@@ -45,6 +45,7 @@ export async function operateProvider(
   const id = toHex(providerId(operatorKey, name));
   const state = openProviderState(stateDir, id);
   forgetDrain(stateDir);
+  const listener = listenAdmin(config.admin.port);
   const backends = await openBackends(config.backends, {
     providerId: id,
     machinesDir: state.machinesDir,
@@ -78,85 +79,38 @@ export async function operateProvider(
     clock,
     log,
   });
-  const stopper = createStopper(provider, config.drain.waitMs, log);
+  const stopper = createStopper({ ...provider, clock, log }, config.drain.waitMs);
   const admin = startAdmin({
     source: adminSource({ provider, name, caps, observer, controls: stopper }),
     meters: observer.meters,
-    port: config.admin.port,
+    listener,
     token: state.adminToken,
     clock,
     log,
   });
   const urlFile = join(stateDir, ADMIN_URL_FILE);
-  writeFileSync(urlFile, `${admin.url}\n`);
+  writeFileSync(urlFile, `${admin.url}\n`, { mode: 0o600 });
   log.info("admin", { url: admin.url });
-  void stopper.done.then(({ result }) => recordDrain(stateDir, result));
+  void stopper.done.then(({ result }) => ifWritable(log, () => recordDrain(stateDir, result)));
   return {
     provider,
     admin,
     coalition,
     stopper,
     async close() {
-      rmSync(urlFile, { force: true });
+      ifWritable(log, () => rmSync(urlFile, { force: true }));
       await admin.stop();
       await provider.stop();
     },
   };
 }
 
-/** One drain at a time, whoever asks for it; asking again may add termination or retirement, never take it away. */
-export interface Stopper {
-  drain(options: { readonly terminate: boolean }): void;
-  retire(options: { readonly terminate: boolean }): void;
-  resume(): void;
-  readonly done: Promise<{
-    readonly result: DrainResult;
-    readonly reason: Marker["reason"];
-  }>;
-}
-
-function createStopper(provider: Provider, waitMs: number, log: Logger): Stopper {
-  let running: AbortController | undefined;
-  let terminate = false;
-  let reason: Marker["reason"] = "stop";
-  let settle: (done: Awaited<Stopper["done"]>) => void = () => {};
-  const done = new Promise<Awaited<Stopper["done"]>>((resolve) => {
-    settle = resolve;
-  });
-  const ask = (wanted: Marker["reason"], end: boolean): void => {
-    if (wanted === "retire") reason = "retire";
-    terminate ||= end;
-    if (running !== undefined) return;
-    const controller = new AbortController();
-    running = controller;
-    void run(controller.signal);
-  };
-  return {
-    done,
-    drain: (options) => ask("stop", options.terminate),
-    retire: (options) => ask("retire", options.terminate),
-    resume() {
-      running?.abort();
-      running = undefined;
-      terminate = false;
-      reason = "stop";
-      provider.standing.resume();
-    },
-  };
-
-  async function run(signal: AbortSignal): Promise<void> {
-    const options = {
-      get reason() {
-        return reason;
-      },
-      get terminate() {
-        return terminate;
-      },
-      waitMs,
-      onWaiting: (live: number) => log.debug("draining", { live }),
-    };
-    const result = await drain({ ...provider, clock: systemClock, log }, options, signal);
-    if (result !== "cancelled") settle({ result, reason });
+/** Notes for other commands of this host: a disk that fails must not keep the provider from an orderly end. */
+function ifWritable(log: Logger, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    log.warn("note-not-written", { error });
   }
 }
 

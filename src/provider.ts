@@ -13,6 +13,7 @@ import type { Logger } from "./base/log.ts";
 import type { Secret } from "./base/secret.ts";
 import { Shutdown } from "./base/shutdown.ts";
 import type { Coalition } from "./coalition/config.ts";
+import { nameMembers, reachMembers } from "./coalition/reach.ts";
 import { coalitionRecords } from "./coalition/records.ts";
 import { type ConfiguredBackend, createFleet, type Fleet } from "./fleet/fleet.ts";
 import { createReconciler, type Reconciler } from "./fleet/reconcile.ts";
@@ -158,8 +159,15 @@ async function goLive(
   signal: AbortSignal,
 ): Promise<void> {
   const { coalition, clock, log } = options;
-  const members = coalition.members.map((member) => member.peer);
-  await context.replica.converged(members, coalition.file.committee.unsealThreshold, signal);
+  await reachMembers(
+    {
+      ...context,
+      need: coalition.file.committee.unsealThreshold,
+      patience: "wait",
+      onSilent: (silent) => log.warn("members-silent", { members: nameMembers(silent) }),
+    },
+    signal,
+  );
   standing.checkRetired();
   await endorseSelf({
     ...context,

@@ -12,14 +12,14 @@ import type { Secret } from "../base/secret.ts";
 
 export interface GuardOptions {
   /** Where the endpoint listens; an SSH forward must use the same number. */
-  readonly port: () => number;
+  readonly port: number;
   /** 32 random bytes; a client sends their hex. */
   readonly token: Secret;
 }
 
 /** Throws a BridgeError of family `admin`, or `too-large`. */
 export function guard(request: Request, { port, token }: GuardOptions): void {
-  checkHost(request, port());
+  checkHost(request, port);
   checkOrigin(request);
   if (request.method === "GET") return;
   if (request.method !== "POST") {

@@ -194,6 +194,7 @@ export const STAGE_CLOCKS_MAX = 4 * GRANTS_MAX; // grants whose stage is being t
 export const LOGIN_OUTPUT_BYTES_MAX = 16 * MIB; // what one command on a machine may print through us
 export const SSH_READY_MS = 20 * SECOND_MS; // connection, key exchange and login to a machine that is up
 export const ADMIN_CALL_MS = 10 * SECOND_MS; // one call of a command to the provider on this host
+export const ADMIN_SILENCE_MS = 2 * MINUTE_MS; // a provider that answers nothing for so long during a drain is stuck; a full disk or a busy host passes
 export const REFUSAL_DETAIL_MS = 3 * SECOND_MS; // between a public refusal and its sealed words lie milliseconds, or a lost message
 export const REQUESTER_LOOK_MS = SECOND_MS; // records wake a requester at once; this bounds how late a lapsed wait is seen
 export const JOIN_NOTICE_MS = 5 * SECOND_MS; // a member far away answers in one; a person wonders after this

@@ -13,13 +13,14 @@ export const adminOptions: { readonly [name: string]: Option } = {
   set: { value: "KEY=VALUE", multiple: true, help: "override one setting" },
 };
 
+/** Throws `unreachable` when nobody listens, `timeout` and `closed`, and `refused-by-peer`. */
 export interface AdminClient {
   readonly stateDir: string;
   get(path: string): Promise<unknown>;
   post(path: string, body: object): Promise<unknown>;
 }
 
-export function adminClient(values: Values): AdminClient {
+export function adminClient(values: Values, callMs = ADMIN_CALL_MS): AdminClient {
   const source = readConfigFile(values.required("config"));
   const { config } = loadProviderConfig(source, {
     env: process.env,
@@ -35,10 +36,10 @@ export function adminClient(values: Values): AdminClient {
     try {
       response = await fetch(new URL(path, base), {
         ...init,
-        signal: AbortSignal.timeout(ADMIN_CALL_MS),
+        signal: AbortSignal.timeout(callMs),
       });
     } catch (cause) {
-      throw notRunning(stateDir, cause);
+      throw failure(stateDir, cause);
     }
     const body: unknown = await response.json().catch(() => undefined);
     if (response.ok) return body;
@@ -63,9 +64,19 @@ export function adminClient(values: Values): AdminClient {
   };
 }
 
-/** Whether anybody still answers: a provider that has drained is gone. */
-export function isGone(error: unknown): boolean {
-  return error instanceof BridgeError && error.code === "unreachable";
+/**
+ * `unreachable` only when nobody listens: a provider that is stopped, starved or just ending has not gone for that.
+ * `timeout` and `closed` say that it may be asked again.
+ */
+function failure(stateDir: string, cause: unknown): BridgeError {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "ECONNREFUSED" || code === "ConnectionRefused") return notRunning(stateDir, cause);
+  const timedOut = cause instanceof Error && cause.name === "TimeoutError";
+  return new BridgeError(
+    timedOut ? "timeout" : "closed",
+    `the provider of the state directory ${stateDir} ${timedOut ? "does not answer" : "broke off"}`,
+    { cause, retry: "later", fix: "look at its log, and ask again" },
+  );
 }
 
 function notRunning(stateDir: string, cause?: unknown): BridgeError {

@@ -79,6 +79,21 @@ export function moneyOption(values: Values, name: string, fallbackMicros: number
   }
 }
 
+/** What `check` makes of an option's text; its refusal becomes a `bad-argument` that names the option. */
+export function checkedOption<T>(name: string, text: string, check: (text: string) => T): T {
+  try {
+    return check(text);
+  } catch (error) {
+    if (!(error instanceof BridgeError)) throw error;
+    const { message, fix } = error;
+    throw new BridgeError(
+      "bad-argument",
+      `--${name}: ${message}`,
+      fix === undefined ? {} : { fix },
+    );
+  }
+}
+
 function bad(name: string, text: string, expected: string): BridgeError {
   return new BridgeError("bad-argument", `--${name} ${JSON.stringify(text)} is not ${expected}`);
 }

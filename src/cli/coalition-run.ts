@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { readCoalition } from "../coalition/config.ts";
 import { loadMemberConfig, readConfigFile } from "../config/load.ts";
@@ -24,7 +23,6 @@ export const coalitionRunCommand: Command = {
     const { config } = loadMemberConfig(source, { env: process.env, flags: values.list("set") });
     const coalition = readCoalition(config.coalition.file, config.coalition.pin);
     const log = roleLogger(config.log.level);
-    mkdirSync(config.member.stateDir, { recursive: true, mode: 0o700 });
     const stop = untilAsked();
     onStopSignal(log, stop.ask);
     const member = await startMember({

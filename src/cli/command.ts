@@ -85,7 +85,7 @@ export function parseCommandLine(command: Command, argv: readonly string[]): Val
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.message.replace(
-    /\.(?: This command does not take| To specify a positional|\nDid you forget)[^]*$/,
+    /\.(?: This command does not take| To specify a positional|\nDid you forget).*$/s,
     "",
   );
 }

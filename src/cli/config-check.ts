@@ -2,6 +2,7 @@ import { REGION_CLASSES } from "../coalition/classes.ts";
 import { readCoalition } from "../coalition/config.ts";
 import { type CheckLine, checkMember, checkProvider } from "../config/check.ts";
 import { loadMemberConfig, loadProviderConfig, readConfigFile } from "../config/load.ts";
+import { memberChecks } from "../member.ts";
 import { type Command, print, printJson } from "./command.ts";
 
 export const configCheckCommand: Command = {
@@ -22,7 +23,7 @@ export const configCheckCommand: Command = {
     const options = { env: process.env, flags: values.list("set") };
     const check = { env: process.env, readCoalition };
     const lines = values.has("member")
-      ? checkMember(() => loadMemberConfig(source, options), check)
+      ? checkMember(() => loadMemberConfig(source, options), { ...check, memberChecks })
       : checkProvider(
           () => loadProviderConfig(source, { ...options, regionClasses: REGION_CLASSES }),
           check,

@@ -7,6 +7,7 @@ import { type DemoResult, runDemo } from "../demo.ts";
 import { type Command, print, printJson } from "./command.ts";
 import { plainProgress, terminalProgress } from "./progress.ts";
 import { onStopSignal, roleLogger, untilAsked } from "./role.ts";
+import { twoColumns } from "./text.ts";
 import { usageView } from "./usage-view.ts";
 
 const SSH_COMMAND =
@@ -93,11 +94,8 @@ function show({ ssh, log, verdict, timingsMs, grant }: DemoResult): void {
     `           ${cpuCoreSeconds} core s, ${ramMibSeconds} MiB s, network ${netBytes ?? "unknown"} (${basis})`,
   );
   print(`verdict    ${verdict.verdict} (${verdict.code})`);
-  print(
-    `times      ${Object.entries(timingsMs)
-      .map(([name, ms]) => `${name} ${ms} ms`)
-      .join(", ")}`,
-  );
+  const times = Object.entries(timingsMs).map(([name, ms]) => `${name} ${ms} ms`);
+  for (const line of twoColumns([["times    ", times.join(", ")]])) print(line.slice(2));
 }
 
 function jsonOf({ requestId, grant, receipt, ssh, log, verdict, timingsMs }: DemoResult): object {

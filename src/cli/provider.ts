@@ -12,7 +12,7 @@ export const providerCommand: Command = {
   about:
     "SIGTERM drains: no new grants, the live ones are waited for up to drain.waitMs, then a signed stop marker.\n" +
     "If grants are still live at the bound, the exit code is 1 and there is no marker; a second signal exits at\n" +
-    "once. Either way the machines are found again by the next start.",
+    "once. Either way the next start finds the machines and goes on draining; drain --cancel ends that.",
   options: {
     config: { value: "FILE", help: "the provider's configuration" },
     set: { value: "KEY=VALUE", multiple: true, help: "override one setting" },
@@ -42,7 +42,7 @@ async function serve(operated: OperatedProvider, log: Logger): Promise<ExitCode>
       if (result === "drained") return 0;
       if (result === "live")
         log.error("grants-left-running", {
-          fix: "start again to adopt them, or drain --terminate",
+          fix: "start again: it adopts them and goes on draining, until compute-bridge drain --cancel",
         });
       return 1;
     }),

@@ -33,7 +33,10 @@ export function showAccess({ outcome, access, verdict }: Omit<Ended, "ssh" | "lo
 export function showCommand({ stdout, stderr, exitCode }: LoginResult, json: boolean): void {
   if (!json) process.stdout.write(`\n${stdout}`);
   process.stderr.write(stderr);
-  if (exitCode !== 0) process.stderr.write(`the command on the machine ended with ${exitCode}\n`);
+  // OpenSSH ends with 255 for a failure of its own, too (ssh(1), EXIT STATUS).
+  const what =
+    exitCode === 255 ? "the login, or the command on the machine," : "the command on the machine";
+  if (exitCode !== 0) process.stderr.write(`${what} ended with ${exitCode}\n`);
 }
 
 export function showLog(log: ComputeLog): void {

@@ -13,6 +13,7 @@ import { Database } from "bun:sqlite";
 import { compare, toHex } from "../base/bytes.ts";
 import { BridgeError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { makePrivate } from "../base/private-file.ts";
 
 export interface Release {
   readonly requestId: Uint8Array;
@@ -52,6 +53,7 @@ type ReleaseRow = { attempt: number; provider_id: Uint8Array; seq: number; boot_
 
 /** What cannot be written is not answered: `journal-unwritable`, and an alarm in the log. */
 export function openBallot(path: string, nowTick: () => number, log: Logger): Ballot {
+  makePrivate(path);
   const db = new Database(path, { create: true, strict: true });
   db.run("PRAGMA journal_mode = WAL");
   db.run("PRAGMA synchronous = FULL");

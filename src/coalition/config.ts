@@ -15,6 +15,11 @@ import type { PeerKey } from "../network/transport.ts";
 import { coalitionId, coalitionRoot, moduleId, networkId } from "./ids.ts";
 import { curves, evaluateCommitments } from "./thresholds.ts";
 
+/** A key that one member holds whole is no threshold key, and our FROST makes none. */
+export const THRESHOLD_MIN = 2;
+
+export const CURRENCY = /^[A-Z]{3,8}$/;
+
 const Hex32 = Type.String({ pattern: "^[0-9a-f]{64}$" });
 
 export const CoalitionSchema = strictObject({
@@ -24,7 +29,7 @@ export const CoalitionSchema = strictObject({
   salt: Hex32,
   /** `single-machine`: one machine saw every share, so the thresholds protect nothing yet. */
   ceremony: oneOf(["single-machine", "distributed"]),
-  currency: Type.String({ pattern: "^[A-Z]{3,8}$" }),
+  currency: Type.String({ pattern: CURRENCY.source }),
   lattices: Type.Array(Hex32, { maxItems: 64 }),
   organisms: Type.Array(
     strictObject({
@@ -102,13 +107,7 @@ export function readCoalition(path: string, pin?: string): Coalition {
   } catch (cause) {
     throw new BridgeError("config-unreadable", `cannot read the coalition file ${path}`, { cause });
   }
-  if (bytes.length > COALITION_FILE_BYTES_MAX) {
-    throw new BridgeError(
-      "config-invalid",
-      `${path} is larger than ${COALITION_FILE_BYTES_MAX} bytes`,
-    );
-  }
-  const coalition = coalitionFrom(parseToml(bytes, path).decode(CoalitionSchema));
+  const coalition = parseCoalition(bytes, path);
   if (pin !== undefined && !equal(fromHex(pin, "coalition pin"), coalition.fingerprint)) {
     throw new BridgeError(
       "config-invalid",
@@ -119,6 +118,17 @@ export function readCoalition(path: string, pin?: string): Coalition {
     );
   }
   return coalition;
+}
+
+/** The file's bytes, read, checked and derived; `path` is what an error names. Throws `config-invalid`. */
+export function parseCoalition(bytes: Uint8Array, path: string): Coalition {
+  if (bytes.length > COALITION_FILE_BYTES_MAX) {
+    throw new BridgeError(
+      "config-invalid",
+      `${path} is larger than ${COALITION_FILE_BYTES_MAX} bytes`,
+    );
+  }
+  return coalitionFrom(parseToml(bytes, path).decode(CoalitionSchema));
 }
 
 export function coalitionFrom(file: CoalitionFile): Coalition {
@@ -179,7 +189,9 @@ export function checkThresholds(n: number, grant: number, unseal: number, faulty
       ? `thresholds ${grant} and ${unseal} cannot exceed the ${n} members`
       : 2 * Math.min(grant, unseal) <= n + faulty
         ? `twice each threshold (${grant} and ${unseal}) must exceed members + faulty = ${n + faulty}`
-        : undefined;
+        : Math.min(grant, unseal) < THRESHOLD_MIN
+          ? `thresholds ${grant} and ${unseal} must be at least ${THRESHOLD_MIN}`
+          : undefined;
   if (problem === undefined) return;
   throw new BridgeError("config-invalid", `committee: ${problem}`, {
     fix: "for example 3 members with threshold 2 (no faulty one), or 4 with threshold 3 (one faulty)",

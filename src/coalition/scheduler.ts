@@ -16,7 +16,7 @@ import { signingInput, unsignedRecord } from "../network/record.ts";
 import type { Replica } from "../network/replica.ts";
 import { attemptViews, excludedProviders, standing } from "./attempts.ts";
 import { cardHash } from "./card.ts";
-import { type Choice, type ClearingView, choose, proposerOf } from "./clearing.ts";
+import { type Candidate, type Choice, type ClearingView, choose, proposerOf } from "./clearing.ts";
 import type { Coalition, Member } from "./config.ts";
 import type { ComputeGrant } from "./grant.ts";
 import { attemptKey } from "./ids.ts";
@@ -54,7 +54,8 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const open = new Map<string, Open>();
   /** Once this member has voted for its proposal it repeats it unchanged: a vote is for one grant only. */
   const proposals = new Map<string, ComputeGrant>();
-  const running = new Set<string>();
+  /** Proposals under way, and the provider each is for. */
+  const running = new Map<string, string>();
   const wake = waker();
 
   const reopen = (entry: Entry<RequestMessage>): void => {
@@ -111,7 +112,7 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
     if (running.has(key) || running.size >= PROPOSALS_AT_ONCE_MAX) return;
     const grant = proposals.get(key) ?? draft(request, id, at.attempt);
     if (grant === undefined) return;
-    running.add(key);
+    running.set(key, toHex(grant.providerId));
     void propose(key, grant)
       .catch((error: unknown) =>
         log.info("proposal-failed", { request: id, attempt: at.attempt, error }),
@@ -128,13 +129,23 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   ): ComputeGrant | undefined {
     const now = records.tick();
     const { compute } = coalition.file;
-    const choice = choose(market.candidates(), request, id, {
+    const choice = choose(withOwnProposals(market.candidates()), request, id, {
       nowTick: now.seq,
       cardTicks: compute.cardTicks,
       excluded: excludedProviders(records, id),
       evidence: options.evidence,
     });
     return choice && grantFor(coalition, request, id, attempt, choice, now);
+  }
+
+  /** A burst of requests must not all be granted the last place: what is being signed is taken, too. */
+  function* withOwnProposals(candidates: Iterable<Candidate>): Iterable<Candidate> {
+    const taken = new Map<string, number>();
+    for (const provider of running.values()) taken.set(provider, (taken.get(provider) ?? 0) + 1);
+    for (const one of candidates) {
+      const proposed = taken.get(toHex(one.card.providerId)) ?? 0;
+      yield { ...one, unaccounted: one.unaccounted + proposed };
+    }
   }
 
   async function propose(key: string, grant: ComputeGrant): Promise<void> {

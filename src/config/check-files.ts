@@ -5,7 +5,7 @@ import { BridgeError } from "../base/errors.ts";
 import type { CheckLine } from "./check.ts";
 import { explainFault } from "./files.ts";
 import { ConfigError, type ConfigProblem, originText } from "./problem.ts";
-import { type Environment, readSecret, readSeed, secretRefText, shellQuote } from "./secrets.ts";
+import { type Environment, readSeed, secretRefText, shellQuote } from "./secrets.ts";
 import type { SecretRef } from "./setting.ts";
 
 /** A directory the program can create or write, closed to everybody else. */
@@ -29,11 +29,19 @@ export function checkStateDir(path: string, directory: string): CheckLine {
 }
 
 function judgeMode(path: string, directory: string, mode: number): CheckLine {
-  if ((mode & 0o007) === 0) return { status: "ok", path, message: `${directory} can be written` };
+  const fault = openToOthers(directory, mode);
+  if (fault === undefined) return { status: "ok", path, message: `${directory} can be written` };
+  return { status: "fail", path, ...fault };
+}
+
+/** What is wrong with the mode of a directory that holds keys, votes and journals; undefined for nothing. */
+export function openToOthers(
+  directory: string,
+  mode: number,
+): { readonly message: string; readonly fix: string } | undefined {
+  if ((mode & 0o007) === 0) return undefined;
   const octal = (mode & 0o777).toString(8).padStart(4, "0");
   return {
-    status: "fail",
-    path,
     message: `${directory} has mode ${octal}: every user of this host can enter it`,
     fix: `chmod 700 ${shellQuote(directory)}`,
   };
@@ -57,17 +65,21 @@ function isAbsent(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
-/** `seed` is 64 hex characters, `share` anything that is not empty. */
+/** 64 hex characters, whatever it is. */
 export function checkSecret(
   path: string,
   ref: SecretRef,
-  kind: "seed" | "share",
+  what: "seed" | "share",
   env: Environment,
 ): CheckLine {
+  return checked(path, `${secretRefText(ref)} holds a ${what}`, () => readSeed(ref, env).erase());
+}
+
+/** One line: `ok` with this message, or what `run` throws. */
+export function checked(path: string, message: string, run: () => void): CheckLine {
   try {
-    (kind === "seed" ? readSeed(ref, env) : readSecret(ref, env)).erase();
-    const what = kind === "seed" ? "holds a seed" : "can be read";
-    return { status: "ok", path, message: `${secretRefText(ref)} ${what}` };
+    run();
+    return { status: "ok", path, message };
   } catch (error) {
     return failure(path, error);
   }

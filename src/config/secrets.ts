@@ -45,7 +45,7 @@ export function readSecret(ref: SecretRef, env: Environment): Secret {
   return new Secret(kept);
 }
 
-/** A 32-byte seed written as 64 lower-case hex characters. Throws as `readSecret`, and `secret-unreadable`. */
+/** A 32-byte seed or share written as 64 lower-case hex characters. Throws as `readSecret`, and `secret-unreadable`. */
 export function readSeed(ref: SecretRef, env: Environment): Secret {
   const written = readSecret(ref, env);
   const digits = Buffer.from(written.reveal()).toString("latin1");
@@ -53,7 +53,7 @@ export function readSeed(ref: SecretRef, env: Environment): Secret {
   if (!/^[0-9a-f]{64}$/.test(digits)) {
     throw new BridgeError(
       "secret-unreadable",
-      `${secretRefText(ref)} is not a seed of 64 lower-case hex characters`,
+      `${secretRefText(ref)} does not hold 64 lower-case hex characters`,
       { fix: "write exactly the 64 characters; one line end behind them is allowed" },
     );
   }

@@ -3,11 +3,11 @@
  * effect of theirs runs. A grant's row is its whole state; the transitions table is the history an operator reads.
  */
 import { Database } from "bun:sqlite";
-import { chmodSync, closeSync, openSync } from "node:fs";
 import { assert } from "../base/assert.ts";
 import { decodeCanonical, encodeCanonical } from "../base/canonical.ts";
 import { BridgeError } from "../base/errors.ts";
 import { STATE_BYTES_MAX } from "../base/limits.ts";
+import { makePrivate } from "../base/private-file.ts";
 import type { GrantState } from "./state.ts";
 import { isSettled } from "./state.ts";
 
@@ -110,7 +110,7 @@ export function openJournal(path: string, owner: string): Journal {
 function openDatabase(path: string): Database {
   let db: Database | undefined;
   try {
-    ownersAlone(path);
+    makePrivate(path);
     db = new Database(path, { create: true, strict: true });
     // One process at a time: two writers would start one grant twice.
     db.run("PRAGMA locking_mode = EXCLUSIVE");
@@ -143,13 +143,6 @@ function openDatabase(path: string): Database {
     }
     throw new BridgeError("journal-unwritable", `cannot open the journal ${path}`, { cause });
   }
-}
-
-/** Before SQLite opens it: the files beside it get their mode from it, and they hold envelope secrets, too. */
-function ownersAlone(path: string): void {
-  if (path === ":memory:") return;
-  closeSync(openSync(path, "a", 0o600));
-  chmodSync(path, 0o600);
 }
 
 function prepare(db: Database) {

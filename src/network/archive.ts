@@ -1,5 +1,6 @@
 /** Keeps the records of a node that must remember them across restarts (committee members). */
 import { Database } from "bun:sqlite";
+import { makePrivate } from "../base/private-file.ts";
 
 export interface ArchivedRecord {
   readonly key: string;
@@ -19,6 +20,7 @@ export interface Archive {
  * lost (votes, releases, grant states) is not kept here.
  */
 export function openArchive(path: string): Archive {
+  makePrivate(path);
   const db = new Database(path, { create: true, strict: true });
   db.run("PRAGMA journal_mode = WAL");
   db.run("PRAGMA synchronous = NORMAL");

@@ -63,11 +63,46 @@ const noiseCrypto = {
   chaCha20Poly1305Decrypt: asCrypto.chaCha20Poly1305Decrypt,
 };
 
-async function startLibp2p(options: NodeOptions, isUnwelcome: (peer: PeerId) => boolean) {
+type IsUnwelcome = (peer: PeerId) => boolean;
+
+/** Throws `config-invalid` with every address that cannot be listened on. */
+async function startLibp2p(options: NodeOptions, isUnwelcome: IsUnwelcome) {
+  const failed: string[] = [];
+  const onListenFailed = (address: string, error: unknown): void =>
+    void failed.push(`${address} ${listenFault(error)}`);
+  try {
+    return await openLibp2p(options, isUnwelcome, onListenFailed);
+  } catch (error) {
+    if (failed.length === 0) throw error;
+    throw new BridgeError("config-invalid", `network.listen: ${failed.join(", ")}`, {
+      fix: "stop what uses it, or choose another address or port",
+    });
+  }
+}
+
+function listenFault(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  switch (code) {
+    case "EADDRINUSE":
+      return "is in use by another process";
+    case "EADDRNOTAVAIL":
+      return "is not an address of this host";
+    case "EACCES":
+      return "has a port that this user may not use";
+    default:
+      return `cannot be listened on: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+async function openLibp2p(
+  options: NodeOptions,
+  isUnwelcome: IsUnwelcome,
+  onListenFailed: Parameters<typeof abortableTcp>[0],
+) {
   return await createLibp2p({
     privateKey: await libp2pKey(options.seed),
     addresses: { listen: [...options.listen], announce: [...options.announce] },
-    transports: [abortableTcp()],
+    transports: [abortableTcp(onListenFailed)],
     connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: [yamux()],
     connectionManager: {

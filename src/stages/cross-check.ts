@@ -72,9 +72,12 @@ function checkClasses(
     return mismatch("classes-exceeded", "the manifest needs more than the requested shape");
   if (durationMs > request.durationMs)
     return mismatch("classes-exceeded", "the duration exceeds the requested class");
-  // A request for `any` or `sev-snp` must not open into a manifest that needs tdx, and so on.
-  const asked = request.tee === "any" ? "sev-snp" : request.tee;
-  if (!teeSatisfies(asked, manifest.tee)) {
+  // What serves a request for `any` may be either kind: a manifest that needs one of them needs more than was asked.
+  const promised =
+    request.tee === "any"
+      ? manifest.tee === "none" || manifest.tee === "any"
+      : teeSatisfies(request.tee, manifest.tee);
+  if (!promised) {
     return mismatch(
       "classes-exceeded",
       `the manifest needs tee ${manifest.tee}, the request named ${request.tee}`,

@@ -6,19 +6,16 @@ import type { Clock } from "../base/clock.ts";
 import { timeoutSignal } from "../base/clock.ts";
 import { DRAIN_END_MS, DRAIN_LOOK_MS, MARKER_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
-import type { Marker } from "../coalition/marker.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import type { StandingKeeper } from "./standing.ts";
+import type { DrainOrder, StandingKeeper } from "./standing.ts";
 
-export interface DrainOptions {
-  readonly reason: Marker["reason"];
+/** The order may grow while the drain runs. */
+export interface DrainOptions extends DrainOrder {
   readonly waitMs: number;
-  /** End what still runs at the bound. */
-  readonly terminate: boolean;
   readonly onWaiting: (live: number) => void;
 }
 
-interface DrainParts {
+export interface DrainParts {
   readonly ledger: Ledger;
   readonly standing: StandingKeeper;
   readonly clock: Clock;
@@ -34,7 +31,7 @@ export async function drain(
   options: DrainOptions,
   signal: AbortSignal,
 ): Promise<DrainResult | "cancelled"> {
-  standing.drain();
+  standing.drain(options);
   if (!(await untilEmpty(options.waitMs))) {
     if (signal.aborted) return "cancelled";
     if (!options.terminate) return "live";

@@ -3,7 +3,7 @@
  * newer one of the same provider is fenced at once: it admits nothing and spends nothing more (DESIGN section 5).
  */
 import { equal, toHex } from "../base/bytes.ts";
-import { BridgeError } from "../base/errors.ts";
+import { BridgeError, hasCode } from "../base/errors.ts";
 import type { ProviderCard } from "../coalition/card.ts";
 import type { Endorsement } from "../coalition/endorsement.ts";
 import type { Marker } from "../coalition/marker.ts";
@@ -11,10 +11,20 @@ import type { Standing } from "../ledger/inbox.ts";
 import type { Journal } from "../ledger/journal.ts";
 import { publishOnce, type StageContext } from "./context.ts";
 
+/** What a drain was asked to end in. */
+export interface DrainOrder {
+  readonly reason: Marker["reason"];
+  /** End what still runs at the bound. */
+  readonly terminate: boolean;
+}
+
 export interface StandingKeeper {
   now(): Standing;
   cardStatus(faulty: boolean): ProviderCard["status"];
-  drain(): void;
+  /** Asked again while it drains, it may ask for more. */
+  drain(order: DrainOrder): void;
+  /** The order an earlier run of this provider has left unfinished. */
+  unfinishedDrain(): DrainOrder | undefined;
   /** Takes a drain back. */
   resume(): void;
   /** The drain is complete: the next start serves again. */
@@ -53,6 +63,15 @@ export function createStanding(context: StageContext, journal: Journal): Standin
     become("fenced");
     resolveFenced();
   };
+  /** A disk that fails must not keep this process from stopping; then only the next start does not know of it. */
+  const recordIfWritable = (write: () => void): void => {
+    try {
+      write();
+    } catch (error) {
+      if (!hasCode(error, "journal-unwritable")) throw error;
+      log.error("standing-not-recorded", { standing, error });
+    }
+  };
   records.cards.subscribe(({ body }) => {
     if (equal(body.providerId, providerId)) look(body.endorsement);
   });
@@ -66,15 +85,27 @@ export function createStanding(context: StageContext, journal: Journal): Standin
       if (standing === "serving") return faulty ? "unavailable" : "serving";
       return standing === "draining" ? "draining" : "unavailable";
     },
-    drain() {
-      journal.setMeta("standing", "draining");
+    drain({ reason, terminate }) {
       become("draining");
+      recordIfWritable(() => {
+        // The standing last: without it the rest means nothing.
+        journal.setMeta("drain-reason", reason);
+        journal.setMeta("drain-terminate", String(terminate));
+        journal.setMeta("standing", "draining");
+      });
+    },
+    unfinishedDrain() {
+      if (journal.meta("standing") !== "draining") return undefined;
+      return {
+        reason: journal.meta("drain-reason") === "retire" ? "retire" : "stop",
+        terminate: journal.meta("drain-terminate") === "true",
+      };
     },
     resume() {
       journal.setMeta("standing", "serving");
       become("serving");
     },
-    finishDrain: () => journal.setMeta("standing", "serving"),
+    finishDrain: () => recordIfWritable(() => journal.setMeta("standing", "serving")),
     async publishMarker(reason, signal) {
       const make = (): Marker => ({
         v: 1,

@@ -1,10 +1,12 @@
-/** The provider's state directory: the journal, this host's own secret, and the admin token. All of it 0600. */
+/** State directories: a role's own, closed to every other user, and what a provider keeps in its own. */
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromHex } from "../base/bytes.ts";
-import { BridgeError } from "../base/errors.ts";
-import { Secret } from "../base/secret.ts";
+import { BridgeError, hasCode } from "../base/errors.ts";
+import type { Secret } from "../base/secret.ts";
+import { openToOthers } from "../config/check-files.ts";
+import { explainFault } from "../config/files.ts";
+import { readSeed } from "../config/secrets.ts";
 import { type Journal, openJournal } from "../ledger/journal.ts";
 import type { DrainResult } from "./drain.ts";
 
@@ -18,38 +20,65 @@ export interface ProviderState {
 export const ADMIN_TOKEN_FILE = "admin.token";
 export const ADMIN_URL_FILE = "admin.url";
 
-/** Creates what is missing. Throws `journal-locked`, `journal-foreign`, `journal-unwritable` or `unsafe-permissions`. */
-export function openProviderState(stateDir: string, providerId: string): ProviderState {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const journal = openJournal(join(stateDir, "journal.db"), providerId);
-  return {
-    journal,
-    localSecret: secretFile(join(stateDir, "local.secret")),
-    adminToken: secretFile(join(stateDir, ADMIN_TOKEN_FILE)),
-    machinesDir: join(stateDir, "machines"),
-  };
+/**
+ * Makes the directory with mode 0700. Throws `config-invalid` when that cannot be, and `unsafe-permissions` when
+ * every user of this host can enter it: `config check` says the same.
+ */
+export function openStateDir(stateDir: string): void {
+  let mode: number;
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    mode = statSync(stateDir).mode;
+  } catch (error) {
+    const { problem, fix } = explainFault(error);
+    throw new BridgeError("config-invalid", `stateDir ${stateDir} ${problem}`, { fix });
+  }
+  const fault = openToOthers(stateDir, mode);
+  if (fault === undefined) return;
+  throw new BridgeError("unsafe-permissions", `stateDir ${fault.message}`, { fix: fault.fix });
 }
 
-/** 32 random bytes in hex, made on first use. */
-function secretFile(path: string): Secret {
+/** Creates what is missing, as openStateDir. Throws `journal-locked`, `journal-foreign` or `journal-unwritable`, too. */
+export function openProviderState(stateDir: string, providerId: string): ProviderState {
+  openStateDir(stateDir);
+  const journal = openJournal(join(stateDir, "journal.db"), providerId);
+  try {
+    return {
+      journal,
+      localSecret: secretFile(
+        join(stateDir, "local.secret"),
+        "restore it from a backup; machine keys derive from it",
+      ),
+      adminToken: secretFile(
+        join(stateDir, ADMIN_TOKEN_FILE),
+        "remove it; the next start makes another",
+      ),
+      machinesDir: join(stateDir, "machines"),
+    };
+  } catch (error) {
+    journal.close();
+    throw error;
+  }
+}
+
+/** 32 random bytes in hex, made on first use. Throws `secret-unreadable` or `unsafe-permissions`. */
+function secretFile(path: string, fix: string): Secret {
   if (!existsSync(path)) {
     writeFileSync(path, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
-    chmodSync(path, 0o600);
   }
-  const text = readFileSync(path, "utf8").trim();
-  if (!/^[0-9a-f]{64}$/.test(text)) {
-    throw new BridgeError("secret-unreadable", `${path} does not hold 64 hex characters`, {
-      fix: "restore it from a backup; machine keys derive from it",
-    });
+  try {
+    return readSeed({ from: "file", path }, {});
+  } catch (error) {
+    if (!hasCode(error, "secret-unreadable")) throw error;
+    throw new BridgeError("secret-unreadable", (error as BridgeError).message, { fix });
   }
-  return new Secret(fromHex(text));
 }
 
 const DRAIN_FILE = "drain.result";
 
 /** How the last drain ended, for the command that asked for it and outlives the provider. */
 export function recordDrain(stateDir: string, result: DrainResult): void {
-  writeFileSync(join(stateDir, DRAIN_FILE), `${result}\n`);
+  writeFileSync(join(stateDir, DRAIN_FILE), `${result}\n`, { mode: 0o600 });
 }
 
 export function forgetDrain(stateDir: string): void {

@@ -56,7 +56,7 @@ test("the provider fits the source", () => {
 describe("answers", () => {
   test("/livez knows the process and nothing else", async () => {
     rig.connected = 0;
-    rig.standing.drain();
+    rig.standing.drain({ reason: "stop", terminate: false });
     const answer = await rig.get("/livez");
     expect(answer.status).toBe(200);
     codec(LiveSchema, "livez").check(await answer.json());
@@ -259,7 +259,7 @@ describe("orders", () => {
   }
 
   test("resume takes no terminate", async () => {
-    rig.standing.drain();
+    rig.standing.drain({ reason: "stop", terminate: false });
     expect((await rig.post("/api/v1/resume", '{"terminate":true}')).status).toBe(400);
     expect(rig.standing.now()).toBe("draining");
   });

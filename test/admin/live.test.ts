@@ -245,7 +245,7 @@ describe("over the endpoint", () => {
       return snapshotCodec.check(JSON.parse(data));
     };
     expect((await next()).provider.standing).toBe("serving");
-    rig.standing.drain();
+    rig.standing.drain({ reason: "stop", terminate: false });
     expect((await next()).provider.standing).toBe("draining");
     abort.abort();
   });

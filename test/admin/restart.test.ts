@@ -46,7 +46,7 @@ test("a restart loses no counter", async () => {
     endGrant(first, key, { cpuCoreMs: 1500 * n, ramMibSeconds: n, netBytes, basis: "measured" });
     await eventually("settled", () => first.ledger.books().active === 0);
   }
-  first.standing.drain();
+  first.standing.drain({ reason: "stop", terminate: false });
   offerGrant(first, 5);
   await eventually("refused", () => first.ledger.totals().get("refusals:draining") === 1);
   const before = await read(first);

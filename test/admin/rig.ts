@@ -6,6 +6,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AdminControls, AdminSource } from "../../src/admin/facts.ts";
+import { listenAdmin } from "../../src/admin/listener.ts";
 import { createObserver, type Observer } from "../../src/admin/observer.ts";
 import { adminSource } from "../../src/admin/provider-source.ts";
 import { type Admin, startAdmin } from "../../src/admin/server.ts";
@@ -118,7 +119,7 @@ export function startAdminRig(options: RigOptions = {}): AdminRig {
     controls: {
       drain: ({ terminate }) => {
         ordered.push(`drain ${terminate}`);
-        standing.drain();
+        standing.drain({ reason: "stop", terminate });
       },
       resume: () => {
         if (standing.now() !== "draining") throw new BridgeError("not-now", "nothing to resume");
@@ -132,7 +133,7 @@ export function startAdminRig(options: RigOptions = {}): AdminRig {
   const admin = startAdmin({
     source,
     meters: observer.meters,
-    port: 0,
+    listener: listenAdmin(0),
     token: new Secret(TOKEN.slice()),
     clock,
     log,

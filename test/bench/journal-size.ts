@@ -61,7 +61,7 @@ async function measure(world: World, say: (line: string) => void): Promise<Findi
       ratioMostTurn: rounded(Math.max(...ratios), 3),
     },
     targets: [atMost("ratio", ratio, RATIO_MAX)],
-    broken: lost > 0 ? [`${lost} grants were lost`] : [],
+    broken: lost > 0 ? [`${lost} grants were lost or refused`] : [],
   };
 }
 
@@ -79,18 +79,18 @@ async function startSide(
   return { regionClass, provider, cpuMsPerGrant: [] };
 }
 
-/** Returns how many grants were lost. */
+/** Returns how many grants came to nothing. */
 async function takeTurn(
   { provider, regionClass, cpuMsPerGrant }: Side,
   requesters: Worker<LoadCalls>,
 ): Promise<number> {
   const beforeMs = await provider.call("cpuMs");
-  const { lost } = await requesters.call("run", {
+  const { lost, refused } = await requesters.call("run", {
     ...{ regionClass, count: TURN_GRANTS, perSecond: PER_SECOND, openMax: TURN_GRANTS },
     withinMs: WITHIN_MS,
   });
   cpuMsPerGrant.push(((await provider.call("cpuMs")) - beforeMs) / TURN_GRANTS);
-  return lost;
+  return lost + refused;
 }
 
 function shown({ cpuMsPerGrant }: Side, turn: number): number {

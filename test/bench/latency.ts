@@ -9,7 +9,7 @@ import type { LoadCalls, LoadResult } from "./load-worker.ts";
 import { atMost, type Findings, type Measure } from "./measure.ts";
 import { peakMemoryMib } from "./process-figures.ts";
 import type { GrantTiming, ProviderCalls } from "./provider-worker.ts";
-import { median, percentile, rounded, sum } from "./statistics.ts";
+import { mean, median, percentile, rounded, sum } from "./statistics.ts";
 import type { Worker } from "./worker.ts";
 import { inWorld, type World } from "./world.ts";
 
@@ -54,15 +54,15 @@ async function measure(world: World, say: (line: string) => void): Promise<Findi
   const [cpuMs = Number.NaN, ...memberCpuMs] = cpuAfter.map((ms, i) => ms - (cpuBefore[i] ?? 0));
   const p50 = percentile(timings.map(total), 50);
   const p99 = percentile(timings.map(total), 99);
-  const ownP50 = percentile(timings.map(own), 50);
-  const ownP99 = percentile(timings.map(own), 99);
+  const ownP50 = percentile(own(timings), 50);
+  const ownP99 = percentile(own(timings), 99);
   return {
     figures: {
       grants: timings.length,
       grantsPerSecond: rounded((1000 * result.sent) / result.elapsedMs),
       ...{ p50Ms: rounded(p50), p90Ms: rounded(percentile(timings.map(total), 90)) },
       ...{ p99Ms: rounded(p99), maxMs: rounded(percentile(timings.map(total), 100)) },
-      ...{ ownP50Ms: rounded(ownP50), ownP99Ms: rounded(ownP99) },
+      ...{ ownP50Ms: rounded(ownP50), ownP99Ms: rounded(ownP99), ownGrants: own(timings).length },
       frostSignatureMs: rounded(units.signatureMs),
       loopbackRoundTripMs: rounded(units.roundTripMs, 3),
       ...inUnits("p50", p50, units),
@@ -71,7 +71,7 @@ async function measure(world: World, say: (line: string) => void): Promise<Findi
       ...inUnits("ownP99", ownP99, units),
       lightP50Ms: rounded(percentile(light.timings.map(total), 50)),
       lightP99Ms: rounded(percentile(light.timings.map(total), 99)),
-      lightOwnP50Ms: rounded(percentile(light.timings.map(own), 50)),
+      lightOwnP50Ms: rounded(percentile(own(light.timings), 50)),
       ...parts(timings),
       cpuMsPerGrant: rounded(cpuMs / result.sent),
       memberCpuMsPerGrant: rounded(sum(memberCpuMs) / memberCpuMs.length / result.sent),
@@ -101,10 +101,11 @@ async function timed(
   return { result, timings: await provider.call("takeTimings") };
 }
 
-function faults({ result: { granted, lost, twice }, timings }: Timed, count: number): string[] {
-  if (lost + twice === 0 && granted === count && timings.length === count) return [];
+function faults({ result, timings }: Timed, count: number): string[] {
+  const { granted, lost, twice, refused } = result;
+  if (lost + twice + refused === 0 && granted === count && timings.length === count) return [];
   return [
-    `of ${count} requests ${granted} were granted, ${lost} lost, ${twice} answered twice, ${timings.length} timed`,
+    `of ${count} requests ${granted} were granted, ${lost} lost, ${refused} refused, ${twice} answered twice, ${timings.length} timed`,
   ];
 }
 
@@ -112,8 +113,10 @@ function total({ totalMs }: GrantTiming): number {
   return totalMs;
 }
 
-function own({ totalMs, membersMs }: GrantTiming): number {
-  return totalMs - membersMs;
+/** Without those whose question had to be repeated: nobody can say which of its waits counted. */
+function own(timings: readonly GrantTiming[]): number[] {
+  const plain = timings.filter(({ membersMs }) => Number.isFinite(membersMs));
+  return plain.map(({ totalMs, membersMs }) => totalMs - membersMs);
 }
 
 interface Units {
@@ -148,7 +151,7 @@ function parts(timings: readonly GrantTiming[]): Record<string, number> {
   return Object.fromEntries(
     names.map((name) => [
       `mean${name.charAt(0).toUpperCase()}${name.slice(1)}`,
-      rounded(sum(timings.map((timing) => timing[name])) / timings.length),
+      rounded(mean(timings.map((timing) => timing[name]).filter(Number.isFinite))),
     ]),
   );
 }

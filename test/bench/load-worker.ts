@@ -6,6 +6,7 @@ import { equal, fromHex, toHex } from "../../src/base/bytes.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { randomSeed, signingKey } from "../../src/base/ed25519.ts";
 import { kemKeyPair } from "../../src/base/hpke.ts";
+import { ATTEMPTS_MAX } from "../../src/base/limits.ts";
 import { stderrLogger } from "../../src/base/log.ts";
 import type { RegionClass } from "../../src/coalition/classes.ts";
 import { type Coalition, readCoalition } from "../../src/coalition/config.ts";
@@ -49,7 +50,9 @@ export interface LoadResult {
   readonly twice: number;
   readonly finalLogs: number;
   readonly refusals: { readonly [code: string]: number };
-  /** Of the granted, those without a receipt or without a final log at the end. */
+  /** Of the granted, those that were refused in the end, which is an answer … */
+  readonly refused: number;
+  /** … and those that have neither a refusal nor both a receipt and a final log. */
   readonly lost: number;
   readonly elapsedMs: number;
 }
@@ -74,8 +77,8 @@ interface Session {
 const NEVER = new AbortController().signal;
 const LOOK_MS = 20;
 const REQUEST_MINUTES = 15;
-/** A request without a grant by then will get none. */
-const GRANT_WITHIN_MS = 40_000;
+/** A request without a grant after twice the ticks of all its attempts will get none. */
+const GRANT_WITHIN_TICKS = 2 * 6 * ATTEMPTS_MAX;
 
 let session: Session | undefined;
 /** By request id. */
@@ -134,14 +137,16 @@ async function run(options: LoadRun): Promise<LoadResult> {
     if (sent === count && open() === 0) break;
     await systemClock.sleep(LOOK_MS);
   }
+  const granted = requests.filter((one) => one.granted);
   const result: LoadResult = {
     sent,
-    granted: requests.filter((one) => one.granted).length,
+    granted: granted.length,
     receipts: requests.filter((one) => one.receipts > 0).length,
     twice: requests.filter((one) => one.receipts > 1 || one.finals > 1).length,
     finalLogs: requests.filter((one) => one.finals > 0).length,
     refusals,
-    lost: requests.filter((one) => one.granted && (one.receipts === 0 || one.finals === 0)).length,
+    refused: granted.filter((one) => one.refused && one.receipts === 0).length,
+    lost: granted.filter((one) => !one.refused && (one.receipts === 0 || one.finals === 0)).length,
     elapsedMs: performance.now() - startMs,
   };
   followed.clear();
@@ -205,7 +210,8 @@ function openReceipt(one: Followed, grant: ComputeGrant, reply: Reply): void {
 }
 
 function isOver(one: Followed): boolean {
-  const givenUp = !one.granted && performance.now() - one.sentMs > GRANT_WITHIN_MS;
+  const { periodMs } = joined().coalition.file.almanac;
+  const givenUp = !one.granted && performance.now() - one.sentMs > GRANT_WITHIN_TICKS * periodMs;
   return one.finals > 0 || one.refused || givenUp;
 }
 

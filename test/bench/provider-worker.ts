@@ -1,4 +1,6 @@
 /** The real provider (src/provider.ts) with the instant backend, in a process of its own, and the stop watch in it. */
+
+import { heapStats } from "bun:jsc";
 import { join } from "node:path";
 import { equal, toHex } from "../../src/base/bytes.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -116,6 +118,11 @@ const calls = {
   }),
   end: ({ count }: { count: number }) => running().backend.end(count),
   cpuMs,
+  /** What is really held: the heap after a full collection. */
+  heapMib(): number {
+    Bun.gc(true);
+    return heapStats().heapSize / 2 ** 20;
+  },
   /** One request of 200 bytes over libp2p to a member that answers at once. */
   async roundTrips({ peer, count }: { peer: string; count: number }): Promise<number[]> {
     const { node } = running().provider.network;

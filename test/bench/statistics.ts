@@ -15,6 +15,10 @@ export function sum(samples: readonly number[]): number {
   return samples.reduce((total, sample) => total + sample, 0);
 }
 
+export function mean(samples: readonly number[]): number {
+  return sum(samples) / samples.length;
+}
+
 export function rounded(value: number, digits = 2): number {
   return Number(value.toFixed(digits));
 }

@@ -2,8 +2,8 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { writeCoalition } from "../../src/cli/coalition-init.ts";
 import { type Ceremony, runCeremony } from "../../src/coalition/ceremony.ts";
+import { writeCeremony } from "../../src/coalition/ceremony-files.ts";
 import type { Coalition } from "../../src/coalition/config.ts";
 import { withPeerId } from "../../src/network/identity.ts";
 import { freePorts } from "../support/ports.ts";
@@ -26,7 +26,7 @@ export interface World {
 }
 
 /** Runs `act` in a world of its own and takes the world down afterwards, whatever happens. */
-export async function inWorld<T>(act: (world: World) => Promise<T>): Promise<T> {
+export async function inWorld<T>(act: (world: World) => Promise<T>, tickMs = TICK_MS): Promise<T> {
   const root = mkdtempSync(join(tmpdir(), "compute-bridge-bench-"));
   const workers: { end(): Promise<void> }[] = [];
   const worker = <C extends Calls>(script: string): Worker<C> => {
@@ -39,10 +39,10 @@ export async function inWorld<T>(act: (world: World) => Promise<T>): Promise<T> 
     const address = (index: number): string => `/ip4/127.0.0.1/tcp/${ports[index - 1]}`;
     const ceremony = runCeremony({
       ...{ name: "bench", members: MEMBERS, threshold: THRESHOLD, currency: "EUR" },
-      ...{ tickMs: TICK_MS, address, withPeerId },
+      ...{ tickMs, address, withPeerId },
     });
     const coalitionDir = join(root, "coalition");
-    writeCoalition(coalitionDir, ceremony, address);
+    writeCeremony(coalitionDir, ceremony, (index) => ({ listen: address(index) }));
     const members = ceremony.secrets.map(() => worker<MemberCalls>("member-worker.ts"));
     await Promise.all(
       members.map((member, i) =>

@@ -7,7 +7,12 @@ import { ed25519, ristretto255 } from "@noble/curves/ed25519.js";
 import { toHex } from "../../src/base/bytes.ts";
 import { COMMITTEE_MEMBERS_MAX } from "../../src/base/limits.ts";
 import { faultyTolerated } from "../../src/coalition/ceremony.ts";
-import { checkThresholds, memberByKey, readCoalition } from "../../src/coalition/config.ts";
+import {
+  checkThresholds,
+  memberByKey,
+  readCoalition,
+  THRESHOLD_MIN,
+} from "../../src/coalition/config.ts";
 import { createSigner } from "../../src/coalition/signing.ts";
 import { checkUnsealShare } from "../../src/zipnet/tdh2.ts";
 import { memberKey, secretsOf, testCeremony } from "../support/coalition.ts";
@@ -100,7 +105,7 @@ describe("thresholds", () => {
   // members, grant threshold, unseal threshold, faulty, and whether any two quorums share an honest member
   const table: readonly [n: number, grant: number, unseal: number, faulty: number, ok: boolean][] =
     [
-      [1, 1, 1, 0, true],
+      [1, 1, 1, 0, false], // a majority, but no threshold key
       [2, 1, 1, 0, false],
       [2, 2, 2, 0, true],
       [3, 1, 2, 0, false],
@@ -143,7 +148,7 @@ describe("thresholds", () => {
   });
 
   test("the ceremony claims as many faulty members as it can stand, and no more", () => {
-    for (let n = 1; n <= COMMITTEE_MEMBERS_MAX; n += 1) {
+    for (let n = THRESHOLD_MIN; n <= COMMITTEE_MEMBERS_MAX; n += 1) {
       for (let t = Math.floor(n / 2) + 1; t <= n; t += 1) {
         const faulty = faultyTolerated(n, t);
         expect(codeThrownBy(() => checkThresholds(n, t, t, faulty))).toBeUndefined();

@@ -23,7 +23,7 @@ describe("the secret", () => {
       fix: "chmod 600 ~/operator.key",
     });
     expect(keyLine(write("", 0o600))?.message).toBe("file:~/operator.key is empty");
-    expect(keyLine(write("hello", 0o600))?.message).toContain("is not a seed of 64");
+    expect(keyLine(write("hello", 0o600))?.message).toContain("does not hold 64");
     const missing = check({ text: PROVIDER.replace("operator.key", "other.key") });
     expect(at(missing, "operator.key")?.message).toBe("file:~/other.key does not exist");
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BridgeError } from "../../src/base/errors.ts";
 import { checkMember } from "../../src/config/check.ts";
 import { loadMemberConfig, readConfigFile } from "../../src/config/load.ts";
 import { inFolder, MEMBER, PROVIDER, withLine } from "./support.ts";
@@ -122,33 +123,62 @@ test("a node that nobody outside can dial is told so by its own host's addresses
 });
 
 describe("member", () => {
-  const memberLines = (arrange: (folder: string) => void, env = {}) =>
+  const memberLines = (arrange: (folder: string) => void, env = {}, refused = "") =>
     inFolder((folder) => {
       writeFileSync(join(folder, "member.toml"), MEMBER);
       writeFileSync(join(folder, "coalition.toml"), "version = 1\n");
       arrange(folder);
       const load = () => loadMemberConfig(readConfigFile(join(folder, "member.toml")));
-      const lines = checkMember(load, { env, readCoalition, hostIps: ["8.8.8.8"] });
-      return lines.map(({ status, path }) => `${status} ${path}`);
+      const judge = (name: string) => () => {
+        if (name === refused) throw new BridgeError("config-invalid", `not this ${name}`);
+      };
+      const lines = checkMember(load, {
+        env,
+        readCoalition,
+        hostIps: ["8.8.8.8"],
+        memberChecks: {
+          key: judge("key"),
+          grantShare: judge("grantShare"),
+          unsealShare: judge("unsealShare"),
+        },
+      });
+      return lines.map(({ status, path, message }) =>
+        message.startsWith("not this") ? `${status} ${path}: ${message}` : `${status} ${path}`,
+      );
     });
+  const secrets = (folder: string) => {
+    writeFileSync(join(folder, "member.key"), SEED, { mode: 0o600 });
+    writeFileSync(join(folder, "grant.share"), SEED, { mode: 0o600 });
+  };
+  const names = ["member.key", "member.grantShare", "member.unsealShare"];
+  const ok = (...paths: string[]) => paths.map((path) => `ok ${path}`);
+  const network = ok("network.listen", "network.listen");
 
   test("its three secrets, directory, coalition and addresses", () => {
-    const arrange = (folder: string) => {
-      writeFileSync(join(folder, "member.key"), SEED, { mode: 0o600 });
-      writeFileSync(join(folder, "grant.share"), "share", { mode: 0o600 });
-    };
-    const ok = ["", "member.stateDir", "member.key", "member.grantShare", "member.unsealShare"].map(
-      (path) => `ok ${path}`,
-    );
-    const rest = ["ok coalition.file", "ok network.listen", "ok network.listen"];
-    expect(memberLines(arrange, { UNSEAL_SHARE: "x" })).toEqual([...ok, ...rest]);
-    expect(memberLines(() => {})).toEqual([
-      "ok ",
-      "ok member.stateDir",
-      "fail member.key",
-      "fail member.grantShare",
-      "fail member.unsealShare",
-      ...rest,
+    expect(memberLines(secrets, { UNSEAL_SHARE: SEED })).toEqual([
+      ...ok("", "member.stateDir", ...names, "coalition.file", ...names),
+      ...network,
     ]);
+    expect(memberLines(() => {})).toEqual([
+      ...ok("", "member.stateDir"),
+      ...names.map((path) => `fail ${path}`),
+      ...ok("coalition.file"),
+      ...network,
+    ]);
+  });
+
+  test("a share that is no 64 hex characters", () => {
+    const lines = memberLines(secrets, { UNSEAL_SHARE: "share" });
+    expect(lines).toContain("fail member.unsealShare");
+    expect(lines).toContain("ok member.grantShare");
+  });
+
+  test("what the program would refuse at its start", () => {
+    for (const name of ["key", "grantShare", "unsealShare"]) {
+      const lines = memberLines(secrets, { UNSEAL_SHARE: SEED }, name);
+      expect(lines.filter((line) => line.startsWith("fail"))).toEqual([
+        `fail member.${name}: not this ${name}`,
+      ]);
+    }
   });
 });

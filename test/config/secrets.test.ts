@@ -99,7 +99,7 @@ describe("reading", () => {
       inFolder((folder) => {
         const error = failure(() => readSeed({ from: "file", path: write(folder, content) }, {}));
         expect(error.code).toBe("secret-unreadable");
-        expect(error.message).toEndWith("is not a seed of 64 lower-case hex characters");
+        expect(error.message).toEndWith("does not hold 64 lower-case hex characters");
         expect(explain(error)).not.toContain(content);
       });
     },

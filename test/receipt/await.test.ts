@@ -1,120 +1,27 @@
 /** A requester waiting: it believes only the granted provider, about its own grant, and knows when hope is over. */
 import { describe, expect, test } from "bun:test";
-import { toHex } from "../../src/base/bytes.ts";
-import { codeOf } from "../../src/base/errors.ts";
 import { kemKeyPair } from "../../src/base/hpke.ts";
-import { silentLogger } from "../../src/base/log.ts";
-import { type ComputeGrant, grantId, type RefusalCode } from "../../src/coalition/grant.ts";
-import { awaitLog, awaitReceipt, type Progress } from "../../src/receipt/await.ts";
-import { type ReplyContent, type SshAccessReceipt, sealReply } from "../../src/receipt/receipt.ts";
+import type { ComputeGrant } from "../../src/coalition/grant.ts";
+import { ADVICE } from "../../src/receipt/advice.ts";
+import { sealReply } from "../../src/receipt/receipt.ts";
 import { type Reply, replySecret, replyTag } from "../../src/zipnet/board.ts";
-import { composeRequest, type RequestState, seedOf } from "../../src/zipnet/compose.ts";
-import { packRequest } from "../../src/zipnet/message.ts";
-import { recordBook, tickTo } from "../coalition/book.ts";
-import { grantOf, type ProviderActor, providerActor, testOrder } from "../support/actors.ts";
-import { keyNamed, seedNamed, signGrant, testCeremony } from "../support/coalition.ts";
-import { fakeClock } from "../support/fake-clock.ts";
+import { composeRequest, seedOf } from "../../src/zipnet/compose.ts";
+import { tickTo } from "../coalition/book.ts";
+import { grantOf, testOrder } from "../support/actors.ts";
+import { keyNamed, seedNamed, signGrant } from "../support/coalition.ts";
 
-const ceremony = testCeremony();
-const { coalition } = ceremony;
-const { attemptTicks } = coalition.file.compute;
-const alpha = providerActor(coalition, "alpha");
-const beta = providerActor(coalition, "beta", { operator: keyNamed("another operator") });
-
-async function waiting() {
-  const clock = fakeClock();
-  const book = recordBook(coalition);
-  tickTo(book, 10);
-  const { record, request, state: composed } = composeRequest(coalition, testOrder(), 10);
-  book.offer(record);
-  const state: RequestState = { ...composed, message: toHex(packRequest(record)), sent: true };
-  const told: Progress[] = [];
-  const view = { coalition, records: book.records, board: book.board, clock, log: silentLogger };
-  const stop = new AbortController();
-  const waits = awaitReceipt(view, state, (progress) => told.push(progress), stop.signal);
-  const outcome = waits.then(
-    ({ receipt }) => `receipt from ${receipt.instanceHost}`,
-    (error: unknown) => codeOf(error),
-  );
-  let ended: string | undefined;
-  void outcome.then((end) => {
-    ended = end;
-  });
-  return {
-    clock,
-    book,
-    state,
-    request,
-    stop,
-    /** Steps as `attempt step`, refusals with code and detail. */
-    steps: () =>
-      told.map(
-        (one) =>
-          `${one.grant.attempt} ${one.step}${one.step === "refused" ? ` ${one.code} ${one.detail}`.trimEnd() : ""}`,
-      ),
-    ended: () => ended,
-    async grant(actor = alpha, attempt = 1): Promise<ComputeGrant> {
-      const grant = grantOf(coalition, request, actor.card(), { attempt });
-      book.offer(await signGrant(ceremony, grant));
-      await clock.settle();
-      return grant;
-    },
-    admit: async (grant: ComputeGrant, actor = alpha): Promise<void> => {
-      book.offer(actor.sign("admission", actor.admission(grant)));
-      await clock.settle();
-    },
-    refuse: async (grant: ComputeGrant, code: RefusalCode, actor = alpha): Promise<void> => {
-      book.offer(actor.sign("refusal", actor.refusal(grant, code)));
-      await clock.settle();
-    },
-    post: async (reply: Reply, actor = alpha): Promise<void> => {
-      book.offer(actor.sign("reply", reply));
-      await clock.settle();
-    },
-  };
-}
-
-type Waiting = Awaited<ReturnType<typeof waiting>>;
-
-function receiptOf(grant: ComputeGrant, instanceHost = "203.0.113.7"): SshAccessReceipt {
-  return {
-    v: 1,
-    kind: "receipt",
-    instanceHost,
-    instancePort: 22,
-    user: "tenant",
-    sshHostKey: seedNamed("host"),
-    grantId: grantId(grant),
-    validToTick: grant.validToTick,
-    notAfterMs: grant.notAfterMs,
-  };
-}
-
-/** As the provider of the grant posts it once the envelope is open. */
-function posted(
-  at: Waiting,
-  grant: ComputeGrant,
-  content: ReplyContent,
-  actor: ProviderActor = alpha,
-): Reply {
-  return {
-    v: 1,
-    providerId: actor.id,
-    tag: replyTag(seedOf(at.state, "secret"), grant.attempt, content.kind),
-    validToTick: grant.validToTick,
-    sealed: sealReply(
-      content,
-      grant,
-      actor.boot,
-      kemKeyPair(seedOf(at.state, "kemSeed")).publicKey,
-    ),
-    endorsement: actor.endorsement,
-  };
-}
-
-function refusalOf(grant: ComputeGrant, code: RefusalCode, detail: string): ReplyContent {
-  return { v: 1, kind: "refusal", grantId: grantId(grant), code, detail };
-}
+import {
+  alpha,
+  attemptTicks,
+  beta,
+  ceremony,
+  coalition,
+  posted,
+  receiptOf,
+  refusalOf,
+  type Waiting,
+  waiting,
+} from "./waiting.ts";
 
 describe("a receipt", () => {
   test("ends the wait, after each step was told once", async () => {
@@ -202,6 +109,18 @@ describe("a refusal", () => {
     expect(at.ended()).toBe("not-eligible");
   });
 
+  test("stands in the error with its code, the provider's words and what to do", async () => {
+    const at = await waiting();
+    const grant = await at.grant();
+    await at.refuse(grant, "above-cap");
+    await at.post(posted(at, grant, refusalOf(grant, "above-cap", "the cap is 5 EUR a day")));
+    expect(at.failure()).toMatchObject({
+      code: "not-eligible",
+      message: expect.stringContaining("above-cap (the cap is 5 EUR a day)"),
+      fix: ADVICE["above-cap"],
+    });
+  });
+
   test("before the envelope was open comes under the request's reply key", async () => {
     const at = await waiting();
     const grant = await at.grant();
@@ -253,6 +172,35 @@ describe("hope ends", () => {
     expect(at.ended()).toBe("attempts-exhausted");
   });
 
+  test("with the last refusal's code and words in the error", async () => {
+    const at = await waiting();
+    await at.refuse(await at.grant(alpha, 1), "busy");
+    const grant = await at.grant(beta, 2);
+    await at.refuse(grant, "capacity", beta);
+    await at.post(
+      posted(at, grant, refusalOf(grant, "capacity", "2 of 2 machines run"), beta),
+      beta,
+    );
+    tickTo(at.book, 10 + 3 * attemptTicks + 1);
+    await at.clock.advance(10_000);
+    expect(at.failure()).toMatchObject({
+      code: "attempts-exhausted",
+      message: expect.stringContaining("the last refusal: capacity (2 of 2 machines run)"),
+      fix: ADVICE.capacity,
+    });
+  });
+
+  test("with word of it when the granted provider never answered", async () => {
+    const at = await waiting();
+    await at.grant();
+    tickTo(at.book, 10 + 4 * attemptTicks + 1);
+    await at.clock.advance(2000);
+    expect(at.failure()).toMatchObject({
+      code: "attempts-exhausted",
+      message: expect.stringContaining("never answered"),
+    });
+  });
+
   test("when nobody proposed in all three attempts and the grace after them", async () => {
     const at = await waiting();
     tickTo(at.book, 10 + 4 * attemptTicks - 1);
@@ -260,7 +208,11 @@ describe("hope ends", () => {
     expect(at.ended()).toBeUndefined();
     tickTo(at.book, 10 + 4 * attemptTicks);
     await at.clock.advance(2000);
-    expect(at.ended()).toBe("attempts-exhausted");
+    expect(at.failure()).toMatchObject({
+      code: "attempts-exhausted",
+      message: expect.stringContaining("no offer fitted"),
+      fix: expect.stringContaining("higher price"),
+    });
   });
 
   test("when the person stops waiting", async () => {
@@ -298,54 +250,5 @@ describe("hope ends", () => {
     tickTo(at.book, 10 + attemptTicks + 1);
     await at.clock.advance(2000);
     expect(at.ended()).toBe("no-grant");
-  });
-});
-
-describe("the final log", () => {
-  const NEVER = new AbortController().signal;
-  const waits = async () => {
-    const at = await waiting();
-    const grant = await at.grant();
-    const view = {
-      ...at,
-      coalition,
-      records: at.book.records,
-      board: at.book.board,
-      log: silentLogger,
-    };
-    const found = awaitLog(view, grant, NEVER).then(
-      ({ status }) => status as string,
-      (error: unknown) => codeOf(error),
-    );
-    let ended: string | undefined;
-    void found.then((what) => {
-      ended = what;
-    });
-    return { ...at, grant, ended: () => ended };
-  };
-
-  test("is the last of the chain, not an interim one", async () => {
-    const { book, clock, grant, ended } = await waits();
-    const interim = alpha.log(grant, "interim");
-    book.offer(alpha.sign("log", interim));
-    await clock.advance(2000);
-    expect(ended()).toBeUndefined();
-    book.offer(alpha.sign("log", alpha.log(grant, "completed", interim)));
-    await clock.advance(2000);
-    expect(ended()).toBe("completed");
-  });
-
-  test("will not come after a refusal", async () => {
-    const { book, clock, grant, ended } = await waits();
-    book.offer(alpha.sign("refusal", alpha.refusal(grant, "unavailable")));
-    await clock.advance(2000);
-    expect(ended()).toBe("no-grant");
-  });
-
-  test("is not waited for once nobody keeps it any more", async () => {
-    const { book, clock, ended } = await waits();
-    tickTo(book, 100 + coalition.file.compute.keepTicks + 1);
-    await clock.advance(2000);
-    expect(ended()).toBe("no-grant");
   });
 });

@@ -36,7 +36,7 @@ export interface MemberHost extends Host {
 export function memberHost(world: World, index: number, sabotage?: Sabotage): MemberHost {
   const { ceremony, network, observer } = world;
   const stateDir = join(world.folder, `member-${index}`);
-  mkdirSync(stateDir, { recursive: true });
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const { seed, grantShare, unsealShare } = secretsOf(ceremony, index);
   const ballotPath = join(stateDir, "ballot.db");
   let member: RunningMember | undefined;

@@ -70,33 +70,39 @@ const SETTLED_MS = 15 * SECOND_MS;
 const CEREMONY_SEED = 0; // the same ceremony for every run; no run has this seed
 
 export async function simulate(options: SimOptions): Promise<SimResult> {
-  const { seed, faults = true, plan } = options;
   const setting = buildWorld(options);
-  const { clock, observer, members, providers, network } = setting;
-  const phaseMs = plan?.phaseMs ?? PHASE_MS;
+  const { observer, members, providers } = setting;
+  let rest: Rest = { requests: [], restMs: 0 };
   try {
-    for (const host of [...members, ...providers]) await host.start();
-    await clock.until(
-      () => providers.every(isServing),
-      60 * SECOND_MS,
-      "the start of the providers",
-    );
-    const shopping = startShopping(setting, plan);
-    void watchInvariants(setting);
-    const trouble = plan?.arm(setting) ?? (faults ? unleash(setting, setting, phaseMs) : undefined);
-    await advance(setting, phaseMs);
-    await trouble?.heal();
-    const restMs = await untilRest(setting, shopping);
-    if (observer.breaches.length === 0) checkAtRest(setting, shopping.requests, faults);
-    if (observer.breaches.length === 0 && plan === undefined) await checkStillServing(setting);
-    for (const bug of network.bugs) observer.breach(`a handler failed: ${String(bug)}`);
-    const { counts, breaches, trace } = observer;
-    return { seed, counts, breaches, trace, requests: shopping.requests, restMs };
+    rest = await live(setting, options);
+  } catch (error) {
+    observer.breach(`the run broke off: ${error instanceof Error ? error.stack : String(error)}`);
   } finally {
     for (const host of [...members, ...providers]) if (host.isUp) await host.crash();
     rmSync(setting.folder, { recursive: true, force: true });
     setting.restore();
   }
+  const { counts, breaches, trace } = observer;
+  return { seed: options.seed, counts, breaches, trace, ...rest };
+}
+
+type Rest = Pick<SimResult, "requests" | "restMs">;
+
+async function live(setting: Setting, { faults = true, plan }: SimOptions): Promise<Rest> {
+  const { clock, observer, members, providers, network } = setting;
+  const phaseMs = plan?.phaseMs ?? PHASE_MS;
+  for (const host of [...members, ...providers]) await host.start();
+  await clock.until(() => providers.every(isServing), 60 * SECOND_MS, "the providers' start");
+  const shopping = startShopping(setting, plan);
+  void watchInvariants(setting);
+  const trouble = plan?.arm(setting) ?? (faults ? unleash(setting, setting, phaseMs) : undefined);
+  await advance(setting, phaseMs);
+  await trouble?.heal();
+  const restMs = await untilRest(setting, shopping);
+  if (observer.breaches.length === 0) checkAtRest(setting, shopping.requests, faults);
+  if (observer.breaches.length === 0 && plan === undefined) await checkStillServing(setting);
+  for (const bug of network.bugs) observer.breach(`a handler failed: ${String(bug)}`);
+  return { requests: shopping.requests, restMs };
 }
 
 interface Shopping {
@@ -134,7 +140,7 @@ async function untilRest(setting: Setting, shopping: Shopping): Promise<number> 
   return clock.nowMs() - healedMs;
 }
 
-function live({ ledger }: Provider): GrantState[] {
+function liveGrants({ ledger }: Provider): GrantState[] {
   return [...ledger.live()];
 }
 
@@ -227,7 +233,7 @@ function whatLasts(setting: Setting, { wanted, requests }: Shopping): string {
   const lasting = providers.flatMap(({ name, provider, ready }) =>
     provider === undefined || !ready
       ? [`${name} is not ready`]
-      : live(provider).map((state) => `${name} ${state.state}`),
+      : liveGrants(provider).map((state) => `${name} ${state.state}`),
   );
   const up = machines()
     .filter(({ state }) => state !== "gone")

@@ -73,7 +73,7 @@ export async function startCommittee(options: CommitteeOptions = {}): Promise<Co
 
   const start = async (index: number): Promise<RunningMember> => {
     const stateDir = join(folder, `member-${index}`);
-    mkdirSync(stateDir, { recursive: true });
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     const { seed, grantShare, unsealShare } = secretsOf(ceremony, index);
     const member = await startMember({
       coalition,

@@ -13,6 +13,9 @@ import type { Outcome } from "../../src/requester.ts";
 import { testOrder } from "../support/actors.ts";
 import type { Stage } from "./kill-stage.ts";
 
+const NONCE = "it answers";
+const RETRY_MS = 250;
+
 export interface Order {
   readonly regionClass: RegionClass;
   /** `none` is refused by every local machine, once the envelope is open. */
@@ -33,6 +36,7 @@ export interface Asked {
 export interface Reached {
   /** Runs a command on it over SSH; its standard output. */
   run(command: string): Promise<string>;
+  answers(): Promise<boolean>;
   /** The tenant powers it off. */
   end(): Promise<void>;
 }
@@ -75,12 +79,43 @@ function reach(access: Access, receipt: SshAccessReceipt): Reached {
     const { stdout } = await runOnMachine(access, receipt, command, AbortSignal.timeout(MINUTE_MS));
     return stdout;
   };
+  const answers = async (): Promise<boolean> =>
+    (await run(`echo ${NONCE}`).catch(() => "")).trim() === NONCE;
   return {
     run,
+    answers,
     async end() {
-      await run(END_COMMAND).catch(() => undefined); // the machine cuts the line
+      do {
+        await run(END_COMMAND).catch(() => undefined); // the machine cuts the line
+      } while (await answers());
     },
   };
+}
+
+/**
+ * Whoever gets a receipt can log in, whatever happened to the provider since, and ends the machine when it may. Tries
+ * for as long as the signal lets it, because members and machines may be dead or slow; returns what went wrong.
+ */
+export async function beTenant(
+  asked: Asked,
+  mayEnd: Promise<void>,
+  signal: AbortSignal,
+): Promise<string[]> {
+  let complaint = "";
+  while (!signal.aborted) {
+    try {
+      const machine = await asked.receipt(signal);
+      if (machine === undefined) return [];
+      if (!(await machine.answers())) throw new Error("the machine does not answer");
+      await mayEnd;
+      await machine.end();
+      return [];
+    } catch (error) {
+      complaint = `the tenant: ${error}`;
+      await Bun.sleep(RETRY_MS);
+    }
+  }
+  return complaint === "" ? [] : [complaint];
 }
 
 /** A request that no provider takes in the end is a legal outcome; every other failure is not. */

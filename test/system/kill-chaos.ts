@@ -1,12 +1,11 @@
 /** Kills at moments taken from the seed: providers with and without their journals, members and machines. */
 import { must } from "../../src/base/assert.ts";
 import { seededRandom } from "../support/arbitraries.ts";
-import { compose } from "./kill-ask.ts";
+import { beTenant, compose } from "./kill-ask.ts";
 import { type FaultLane, type Killed, killMember } from "./kill-fault-rows.ts";
 import { killMachine, machineProcesses } from "./kill-machines.ts";
 import type { Finding } from "./kill-report.ts";
 import { settled } from "./kill-settled.ts";
-import { beTenant } from "./kill-state-row.ts";
 
 const REQUESTS = 3;
 const KILLS = 8;
@@ -26,13 +25,14 @@ export async function chaos(lane: FaultLane, seed: number): Promise<Finding[]> {
   const asked = CHAOS_ROWS.map(() => compose(stage, { regionClass }));
   const back = Promise.withResolvers<void>();
   const tenants = asked.map((one) => beTenant(one, back.promise, over.signal));
-  const sent = asked.map((one) => one.send());
+  const sent = Promise.all(asked.map((one) => one.send()));
+  sent.catch(() => {}); // it is waited for below
   const kills: Killed[] = [];
   while (kills.length < KILLS) {
     await Bun.sleep(below(PAUSE_MS_MAX));
     kills.push(await strike(lane, below));
   }
-  await Promise.all(sent);
+  await sent;
   back.resolve();
   const ends = await Promise.all(asked.map((one) => settled(stage, watch, one, victims)));
   over.abort();

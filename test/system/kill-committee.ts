@@ -16,36 +16,37 @@ function ballotOf({ coalition }: Pick<Stage, "coalition">, member: number): Data
   return new Database(path, { readonly: true });
 }
 
-/** Resolves when the member has this kind of promise about the request on disk. */
+/** The first of the members to have this kind of promise about the request on disk. */
 export async function promised(
   stage: Stage,
-  member: number,
+  members: readonly number[],
   what: Promised,
   requestId: string,
-): Promise<void> {
-  const db = ballotOf(stage, member);
+): Promise<number> {
+  const ballots = members.map((member) => ({ member, db: ballotOf(stage, member) }));
+  const endMs = performance.now() + PATIENCE_MS;
   try {
-    const count = db.query<{ count: number }, [Uint8Array]>(
-      `SELECT COUNT(*) AS count FROM ${TABLES[what]} WHERE request = ?`,
-    );
-    const endMs = performance.now() + PATIENCE_MS;
-    while ((count.get(fromHex(requestId))?.count ?? 0) === 0) {
-      if (performance.now() > endMs) throw new Error(`member ${member} made no ${what}`);
+    while (performance.now() < endMs) {
+      const first = ballots.find(({ db }) => holds(db, what, requestId));
+      if (first !== undefined) return first.member;
       await Bun.sleep(LOOK_MS);
     }
+    throw new Error(`none of the members ${members} made a ${what}`);
   } finally {
-    db.close();
+    for (const { db } of ballots) db.close();
   }
+}
+
+function holds(db: Database, what: Promised, requestId: string): boolean {
+  const query = `SELECT attempt FROM ${TABLES[what]} WHERE request = ?`;
+  return db.query<object, [Uint8Array]>(query).get(fromHex(requestId)) !== null;
 }
 
 /** What the member has promised about the request, in words. */
 export function promisesOf(stage: Stage, member: number, requestId: string): Promised[] {
   const db = ballotOf(stage, member);
   try {
-    return (["vote", "release"] as const).filter((what) => {
-      const query = `SELECT attempt FROM ${TABLES[what]} WHERE request = ?`;
-      return db.query<object, [Uint8Array]>(query).get(fromHex(requestId)) !== null;
-    });
+    return (["vote", "release"] as const).filter((what) => holds(db, what, requestId));
   } finally {
     db.close();
   }

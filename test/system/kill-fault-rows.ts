@@ -6,13 +6,12 @@ import { must } from "../../src/base/assert.ts";
 import { fromHex } from "../../src/base/bytes.ts";
 import type { RegionClass } from "../../src/coalition/classes.ts";
 import { proposerOf } from "../../src/coalition/clearing.ts";
-import { type Asked, compose } from "./kill-ask.ts";
+import { type Asked, beTenant, compose } from "./kill-ask.ts";
 import { type Promised, promised, promisesOf } from "./kill-committee.ts";
 import { killMachine, type MachineWatch, machineProcesses, nextMachine } from "./kill-machines.ts";
 import type { Finding } from "./kill-report.ts";
-import { settled } from "./kill-settled.ts";
+import { type Settled, settled } from "./kill-settled.ts";
 import type { Stage } from "./kill-stage.ts";
-import { beTenant } from "./kill-state-row.ts";
 import type { Victim } from "./kill-victim.ts";
 
 const MEMBERS = 3;
@@ -33,29 +32,32 @@ export interface FaultRow {
 const SERVED = ["completed", "refused unavailable, completed", "refused superseded, completed"];
 
 export const FAULT_ROWS: readonly FaultRow[] = [
-  { name: "the proposer, after its vote", run: (lane, name) => memberRow(lane, name, 0, "vote") },
-  { name: "a voter, after its vote", run: (lane, name) => memberRow(lane, name, 1, "vote") },
-  { name: "a member, after its release", run: (lane, name) => memberRow(lane, name, 2, "release") },
+  { name: "the proposer, after its vote", run: (lane, name) => memberRow(lane, name, "vote", [0]) },
+  { name: "a voter, after its vote", run: (lane, name) => memberRow(lane, name, "vote", [1, 2]) },
+  {
+    name: "a member, after its release",
+    run: (lane, name) => memberRow(lane, name, "release", [0, 1, 2]),
+  },
   { name: "two members, after a release", run: (lane, name) => quorumRow(lane, name) },
   { name: "a machine that comes up", run: (lane, name) => brokenStartRow(lane, name) },
   { name: "a machine in use", run: (lane, name) => lostMachineRow(lane, name, false) },
   { name: "a machine and its provider", run: (lane, name) => lostMachineRow(lane, name, true) },
 ];
 
-/** `offset` from the member that proposes in the first attempt. */
+/** The first of these members to promise; `offsets` count from the one that proposes in the first attempt. */
 function memberRow(
   lane: FaultLane,
   name: string,
-  offset: number,
   what: Promised,
+  offsets: readonly number[],
 ): Promise<Finding> {
   return during(lane, name, {
     ...{ allowed: SERVED, tenant: true },
     async act({ requestId }) {
       const proposer = proposerOf(fromHex(requestId), 1, MEMBERS);
-      const index = ((proposer - 1 + offset) % MEMBERS) + 1;
-      await promised(lane.stage, index, what, requestId);
-      return await killMember(lane.stage, index, requestId);
+      const indexes = offsets.map((offset) => ((proposer - 1 + offset) % MEMBERS) + 1);
+      const first = await promised(lane.stage, indexes, what, requestId);
+      return await killMember(lane.stage, first, requestId);
     },
   });
 }
@@ -66,9 +68,9 @@ function quorumRow(lane: FaultLane, name: string): Promise<Finding> {
   return during(lane, name, {
     ...{ allowed: SERVED, tenant: true },
     async act({ requestId }) {
-      const proposer = proposerOf(fromHex(requestId), 1, MEMBERS);
-      await promised(stage, proposer, "release", requestId);
-      const others = [...stage.members.keys()].filter((index) => index !== proposer);
+      const members = [...stage.members.keys()];
+      const first = await promised(stage, members, "release", requestId);
+      const others = members.filter((index) => index !== first);
       const kills = await Promise.all(others.map((one) => killMember(stage, one, requestId)));
       return {
         kill: kills.map(({ kill }) => kill).join(" and "),
@@ -104,13 +106,13 @@ function lostMachineRow(lane: FaultLane, name: string, providerToo: boolean): Pr
     async act(asked, signal) {
       const machine = must(await asked.receipt(signal), "nothing stands in this request's way");
       await machine.run("setsid sleep 600 >/dev/null 2>&1 </dev/null & echo started");
-      const { home, ...process } = await nextMachine(victims, before);
+      const { home, ...itself } = await nextMachine(victims, before);
       const provider = home.pid();
-      killMachine(process);
-      if (!providerToo) return { kill: "machine", onDisk: "", killed: [process.pid], after: [] };
+      killMachine(itself);
+      if (!providerToo) return { kill: "machine", onDisk: "", killed: [itself.pid], after: [] };
       await home.kill();
       await home.start();
-      const killed = [process.pid, provider];
+      const killed = [itself.pid, provider];
       return { kill: "machine and provider", onDisk: "", killed, after: [home.pid()] };
     },
   });
@@ -141,13 +143,17 @@ async function during(lane: FaultLane, name: string, strike: Strike): Promise<Fi
   const { stage, watch, victims, regionClass } = lane;
   const asked = compose(stage, { regionClass });
   const over = new AbortController();
-  const struck = strike.act(asked, over.signal);
-  await asked.send();
-  const kill = await struck;
-  const tenant = strike.tenant ? beTenant(asked, Promise.resolve(), over.signal) : [];
-  const end = await settled(stage, watch, asked, victims);
-  over.abort();
-  const complaints = await tenant;
+  let tenant: Promise<string[]> | undefined;
+  let kill: Killed;
+  let end: Settled;
+  try {
+    [kill] = await Promise.all([strike.act(asked, over.signal), asked.send()]);
+    if (strike.tenant) tenant = beTenant(asked, Promise.resolve(), over.signal);
+    end = await settled(stage, watch, asked, victims);
+  } finally {
+    over.abort();
+  }
+  const complaints = (await tenant) ?? [];
   const problems = [...end.problems, ...(end.ending.endsWith("completed") ? complaints : [])];
   if (!strike.allowed.includes(end.ending))
     problems.push(`ended ${end.ending}, not ${strike.allowed.join(" or ")}`);

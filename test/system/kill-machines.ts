@@ -12,8 +12,9 @@ import { isAlive, type ProcessIdentity } from "../../src/fleet/backends/local/pr
 import { FILES, readRecord } from "../../src/fleet/backends/local/records.ts";
 import { eventually } from "../support/eventually.ts";
 import { BACKENDS, type Victim } from "./kill-victim.ts";
+import { PATIENCE_MS } from "./support/processes.ts";
 
-const LOOK_MS = 50;
+const LOOK_MS = 100; // a second machine would be there for longer: ending one takes twice 250 ms
 
 export interface Sighting {
   /** `backend/name` of every machine ever listed for the grant. */
@@ -130,13 +131,14 @@ export async function nextMachine(
   before: readonly ProcessIdentity[],
 ): Promise<ProcessIdentity & { readonly home: Victim }> {
   const old = new Set(before.map(({ pid, startTicks }) => `${pid} ${startTicks}`));
-  return await eventually("another machine has a process", () => {
+  const look = () => {
     for (const home of victims) {
       const found = machineProcesses(home).find((one) => !old.has(`${one.pid} ${one.startTicks}`));
       if (found !== undefined) return { ...found, home };
     }
     return undefined;
-  });
+  };
+  return await eventually("another machine has a process", look, PATIENCE_MS);
 }
 
 /** Every process that works in the folder, names it in its arguments or started with it in its environment. */

@@ -2,24 +2,24 @@
 import type { RegionClass } from "../../src/coalition/classes.ts";
 import type { GrantStateName } from "../../src/ledger/state.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Asked, compose } from "./kill-ask.ts";
+import { type Asked, beTenant, compose } from "./kill-ask.ts";
 import { idOf } from "./kill-endings.ts";
 import { killMachine, type MachineWatch, machineProcesses, nextMachine } from "./kill-machines.ts";
 import { PLANS, type Plan } from "./kill-plans.ts";
 import type { Finding } from "./kill-report.ts";
-import { settled } from "./kill-settled.ts";
+import { SETTLE_MS, settled } from "./kill-settled.ts";
 import type { Stage } from "./kill-stage.ts";
 import type { Victim } from "./kill-victim.ts";
-import { PATIENCE_MS } from "./support/processes.ts";
 
 const TRIES_MAX = 8; // some states last for less than a millisecond
 const PASSED = "refused superseded";
-const NONCE = "it answers";
 
 export interface StateRow {
   readonly name: string;
   readonly state: GrantStateName;
   readonly journal: "kept" | "deleted";
+  /** Not at once, but as soon as the backend has started the machine's process. */
+  readonly withMachine?: true;
 }
 
 export interface Lane {
@@ -43,15 +43,25 @@ export async function stateRow(lane: Lane, row: StateRow): Promise<Finding[]> {
   return [...findings, { ...last, problems: [never] }];
 }
 
-async function oneKill(lane: Lane, { name, state, journal }: StateRow): Promise<Finding> {
+async function oneKill(lane: Lane, row: StateRow): Promise<Finding> {
+  const over = new AbortController();
+  try {
+    return await killOnce(lane, row, over);
+  } finally {
+    over.abort();
+  }
+}
+
+/** `over` ends the tenant's part. */
+async function killOnce(lane: Lane, row: StateRow, over: AbortController): Promise<Finding> {
   const { stage, watch, victim, regionClass } = lane;
+  const { name, state, journal, withMachine = false } = row;
   const plan = PLANS[state];
   const mark = victim.mark();
   const before = machineProcesses(victim);
   const asked = compose(stage, { regionClass, ...(plan.egress && { egress: plan.egress }) });
   await asked.send();
   const back = Promise.withResolvers<void>();
-  const over = new AbortController();
   const tenant = beTenant(
     asked,
     plan.drive === "end" ? Promise.resolve() : back.promise,
@@ -63,6 +73,7 @@ async function oneKill(lane: Lane, { name, state, journal }: StateRow): Promise<
     await victim.reached(plan.from, mark);
     victim.catchNext(state, mark);
   }
+  if (withMachine) await nextMachine([victim], before);
   const killed = victim.pid();
   await victim.kill();
   const onDisk = stateOf(victim, asked.requestId, state);
@@ -80,7 +91,7 @@ async function oneKill(lane: Lane, { name, state, journal }: StateRow): Promise<
     problems.push(`ended ${end.ending}, not ${allowed.join(" or ")}`);
   return {
     row: name,
-    kill: `provider, ${state}`,
+    kill: withMachine ? `provider, ${state}, machine there` : `provider, ${state}`,
     onDisk,
     killed: [killed],
     after: [victim.pid()],
@@ -98,7 +109,7 @@ async function takenBack({ stage, victim }: Lane, asked: Asked): Promise<void> {
     () =>
       victim.saw("delivered", 0) ||
       endings.grants(asked.requestId).some((grant) => endings.of(idOf(grant)).length > 0),
-    PATIENCE_MS,
+    SETTLE_MS,
   );
 }
 
@@ -126,22 +137,4 @@ function allowedEndings(
   const plan: Plan | undefined = PLANS[onDisk as GrantStateName];
   const missed = aim === onDisk ? [] : [...PLANS[aim][which], ...(PLANS[aim].missed ?? [])];
   return [...(plan?.[which] ?? []), ...missed];
-}
-
-/** Whoever gets a receipt can log in, whatever happened to the provider since. Returns what went wrong. */
-export async function beTenant(
-  asked: Asked,
-  mayEnd: Promise<void>,
-  signal: AbortSignal,
-): Promise<string[]> {
-  try {
-    const machine = await asked.receipt(signal);
-    if (machine === undefined) return [];
-    const said = await machine.run(`echo ${NONCE}`);
-    await mayEnd;
-    await machine.end();
-    return said.trim() === NONCE ? [] : [`the machine answered ${JSON.stringify(said)}`];
-  } catch (error) {
-    return [`the tenant: ${error}`];
-  }
 }

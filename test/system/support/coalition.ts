@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { toHex } from "../../../src/base/bytes.ts";
 import { randomSeed } from "../../../src/base/ed25519.ts";
 import { eventually } from "../../support/eventually.ts";
+import type { Disk } from "./disk.ts";
 import { type Ended, PATIENCE_MS, type Running, type Sandbox } from "./processes.ts";
 
 export interface TestCoalition {
@@ -73,6 +74,9 @@ export interface ProviderOptions {
   readonly toml?: string;
   /** 64 hex characters; a fresh one if absent. */
   readonly operatorKey?: string;
+  readonly dir?: string;
+  /** Its state folder is a mount that only it and its machines see. */
+  readonly disk?: Disk;
 }
 
 /** Writes a provider's folder: configuration, operator key, and whatever `toml` adds. */
@@ -80,23 +84,24 @@ export function makeProvider(
   sandbox: Sandbox,
   program: string,
   coalition: TestCoalition,
-  options: ProviderOptions & { readonly dir?: string } = {},
+  options: ProviderOptions = {},
 ): TestProvider {
-  const { name = "provider-1", stateDir = "state", toml = "" } = options;
+  const { name = "provider-1", stateDir = "state", toml = "", disk } = options;
   const dir = join(sandbox.root, options.dir ?? "provider");
   const config = join(dir, "provider.toml");
-  mkdirSync(dir, { mode: 0o700 });
+  mkdirSync(dir, { mode: 0o700, recursive: true });
   const key = options.operatorKey ?? toHex(randomSeed());
   writeFileSync(join(dir, "operator.key"), `${key}\n`, { mode: 0o600 });
   const text = providerToml({ name, stateDir, coalitionFile: coalition.file, toml });
   writeFileSync(config, text);
-  const state = join(dir, stateDir);
+  const seen = disk?.seen ?? join(dir, stateDir);
+  const run = [...(disk?.enter ?? []), program];
   const start: TestProvider["start"] = (flags = []) =>
-    sandbox.start([program, "provider", "--config", config, ...flags]);
+    sandbox.start([...run, "provider", "--config", config, ...flags]);
   return {
     dir,
     config,
-    stateDir: state,
+    stateDir: seen,
     start,
     async startReady(flags) {
       const running = start(flags);
@@ -104,12 +109,11 @@ export function makeProvider(
       return running;
     },
     command: (command, flags = []) =>
-      sandbox.run([program, ...command.split(" "), "--config", config, ...flags]),
+      sandbox.run([...run, ...command.split(" "), "--config", config, ...flags]),
     async get(path) {
       const response = await eventually(
         `the admin endpoint of ${dir}`,
-        () =>
-          fetch(new URL(path, readFileSync(join(state, "admin.url"), "utf8"))).catch(() => null),
+        () => fetch(new URL(path, readFileSync(join(seen, "admin.url"), "utf8"))).catch(() => null),
         PATIENCE_MS,
       );
       return { status: response.status, body: await response.json() };

@@ -24,7 +24,7 @@ import { becomeSubreaper, PAGE_BYTES, reap } from "./libc.ts";
 import { createLauncher, lowerPriority } from "./limits.ts";
 import { LOCAL_BACKEND_MARKER } from "./marker.ts";
 import { allProcesses, descendants, hasEnded, identify, type Process } from "./proc.ts";
-import { createRecord, FILES, readRecord, writeRecord } from "./records.ts";
+import { createRecord, errno, FILES, readRecord, writeRecord } from "./records.ts";
 import type { ExitRecord, Job, Secrets, UsageRecord } from "./schemas.ts";
 import { type MachineServer, startServer } from "./server.ts";
 import { createTenant, removeTenant, type Tenant } from "./tenant.ts";
@@ -72,7 +72,7 @@ export async function runMachine(options: MachineOptions): Promise<number> {
   const family = (): Process[] => tenantProcesses(tenant);
   if (!(await endProcesses(family, clock, LOCAL_GRACE_MS))) log.error("processes-remain");
   meter.sample(clock.monotonicMs());
-  finish(folder, { cause, failure: null }, meter);
+  unlessDiskFails(log, () => finish(folder, { cause, failure: null }, meter));
   log.info("machine-ended", { cause });
   if (!removeTenant(folder)) log.warn("tenant-files-remain");
   return 0;
@@ -142,7 +142,8 @@ async function untilEnd(
     if (leftMs() <= 0) return "deadline";
     reapOrphans(tenant);
     meter.sample(clock.monotonicMs());
-    if (tick % LOCAL_USAGE_WRITE_TICKS === 0) writeUsage(folder, meter);
+    if (tick % LOCAL_USAGE_WRITE_TICKS === 0)
+      unlessDiskFails(tenant.log, () => writeUsage(folder, meter));
   }
 }
 
@@ -169,6 +170,16 @@ function writeUsage(folder: string, meter: Meter): void {
   writeRecord(folder, FILES.usage, record);
 }
 
+/** A full or read-only disk costs figures. The deadline and the end of a machine must not depend on a file. */
+function unlessDiskFails(log: Logger, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (errno(error) === undefined) throw error;
+    log.warn("record-not-written", { error });
+  }
+}
+
 function finish(folder: string, end: Omit<ExitRecord, "usage">, meter: Meter): void {
   const record: ExitRecord = { ...end, usage: { ...meter.usage(), netBytes: null } };
   createRecord(folder, FILES.exit, record);
@@ -191,6 +202,7 @@ function takeSecrets(folder: string): Secrets {
 /** To standard output, which the backend made a file; no more lines than its bound. */
 function machineLog(clock: Clock): Logger {
   let lines = 0;
+  process.stdout.on("error", () => {}); // a full disk loses lines and nothing else
   return createLogger({
     level: "info",
     format: "json",

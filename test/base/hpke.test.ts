@@ -273,8 +273,18 @@ describe("small-order keys", () => {
     });
   }
 
-  test("any other key is one that can be sealed to", () => {
-    fc.assert(fc.property(bytes(32), (seed) => canSealTo(kemKeyPair(seed).publicKey)));
+  test("what can be sealed to is what a key agreement accepts", () => {
+    const near = fc.tuple(fc.constantFrom(...SMALL_ORDER_U), fc.nat(31), fc.nat(7));
+    const keys = fc.oneof(
+      bytes(32),
+      near.map(([point, at, bit]) => flipped(point, at, bit)),
+    );
+    const agrees = (key: Uint8Array): boolean =>
+      codeThrownBy(() => dh(KEYS.recipient.privateKey, key)) === undefined;
+    fc.assert(
+      fc.property(keys, (key) => canSealTo(key) === agrees(key)),
+      { numRuns: 300 },
+    );
   });
 
   test("a key of the wrong length is refused", () => {

@@ -105,7 +105,10 @@ export async function beTenant(
   while (!signal.aborted) {
     try {
       const machine = await asked.receipt(signal);
-      if (machine === undefined) return [];
+      if (machine === undefined) {
+        await Bun.sleep(RETRY_MS); // under load a grant may still come that nobody waits for any more
+        continue;
+      }
       if (!(await machine.answers())) throw new Error("the machine does not answer");
       await mayEnd;
       await machine.end();

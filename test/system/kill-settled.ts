@@ -8,7 +8,7 @@ import type { Stage } from "./kill-stage.ts";
 import type { Victim } from "./kill-victim.ts";
 import { PATIENCE_MS } from "./support/processes.ts";
 
-export const SETTLE_MS = 120_000; // a lost journal costs half a minute of looking, a barred attempt some ticks
+export const SETTLE_MS = 180_000; // a lost journal costs half a minute of looking, a barred attempt some ticks
 const GIVEN_BACK = REGRANTABLE_CODES.map((code) => `refused ${code}`);
 
 export interface Settled {

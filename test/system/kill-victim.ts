@@ -27,6 +27,7 @@ import { PATIENCE_MS } from "./support/processes.ts";
 
 export const BACKENDS = ["first", "second"] as const;
 const LOOK_MS = 1;
+const START_MS = 3 * PATIENCE_MS; // all lanes start at once, beside whatever else the machine does
 const STEP_MS = 0.15; // shorter than the way from one transition to the next
 const REST_MS = 1; // for those the provider talks to
 const STEPPING_MS_MAX = 5000;
@@ -111,12 +112,12 @@ export function makeVictim(options: VictimOptions): Victim {
       if (now !== undefined) closeSync(now.log);
       started += 1;
       now = spawn(options.program, dir, join(dir, `log-${started}`));
-      await eventually(`${name} serves`, () => isReady(current(), name), PATIENCE_MS);
+      await eventually(`${name} serves`, () => isReady(current(), name), START_MS);
     },
     mark: () => current().states.length,
     saw,
     async reached(state, mark) {
-      const endMs = performance.now() + PATIENCE_MS;
+      const endMs = performance.now() + START_MS;
       while (!saw(state, mark)) {
         if (hasEnded(current()) || performance.now() > endMs)
           throw new Error(`${name} did not get a grant ${state}\n${tail()}`);

@@ -137,14 +137,6 @@ if (openssh !== undefined)
       await expectReady();
     }
 
-    /** Takes an unfinished drain back, and ends the provider as a crash would. */
-    async function serveAgain(): Promise<void> {
-      await start();
-      expect(await provider.command("drain --cancel")).toMatchObject({ exitCode: 0 });
-      running.kill("SIGKILL");
-      await running.ended;
-    }
-
     async function expectMachine(): Promise<void> {
       expect(machinePids(sandbox)).toEqual(machine);
       await checkLogin(sandbox, dir);

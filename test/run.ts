@@ -1,9 +1,9 @@
 /**
  * bun test/run.ts unit|system [filter…] [bun test flags…]
  *
- * `unit` is everything that needs nothing but this checkout; `system` is test/system (real sshd, built binaries,
- * QEMU). A filter keeps the files whose path contains it. Says what could not run and why, and ends with the
- * plain line `N passed, N failed`. Exit 1 when a test failed or none ran.
+ * `unit` is everything that needs nothing but this checkout; `system` is test/system (built binaries, OpenSSH,
+ * killed processes, full disks). A filter keeps the files whose path contains it. Says what could not run and why, and
+ * ends with the plain line `N passed, N failed`. Exit 1 when a test failed or none ran.
  */
 import { relative } from "node:path";
 import { type Outcome, runFiles } from "./support/runner.ts";

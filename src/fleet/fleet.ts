@@ -34,6 +34,8 @@ export interface Fleet {
   terminate(machine: MachineRef, signal: AbortSignal): Promise<"gone" | "ending">;
   /** Every machine that carries our tag; `complete` is false when a backend could not be read. */
   list(signal: AbortSignal): Promise<Listing>;
+  /** Every backend has answered or failed at least once: what `offers` does not show is not there. */
+  isHeard(): boolean;
   health(): readonly BackendHealth[];
   blocked(): readonly Blocked[];
   onChange(listener: () => void): void;
@@ -93,6 +95,7 @@ export function createFleet(
         complete: listings.every((listing) => listing.complete),
       };
     },
+    isHeard: () => configured.every(({ backend: one }) => known.has(one.name)),
     health: () => [...health.values()],
     blocked: () => breaker.blocked(),
     onChange: (listener) => void listeners.push(listener),

@@ -39,6 +39,11 @@ export function routeStage({ fleet, log }: StageContext, state: Resolved): Grant
     maxPricePerHourMicros: grant.pricePerHourMicros,
   });
   if (placements.length === 0) {
+    if (!fleet.isHeard()) {
+      throw new BridgeError("capacity", "a backend has not said yet what it has", {
+        retry: "later",
+      });
+    }
     const why = leftOut.map(({ backend, region, reason }) => `${backend} ${region}: ${reason}`);
     log.warn("no-placement", { grant: correlate(state.grantId), leftOut: why.join("; ") });
   }
